@@ -1,0 +1,85 @@
+"""A batch: many commands in one request, all of them or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from muniment.model.experiment import ExperimentChange, NewExperiment
+from muniment.model.ids import Id
+from muniment.model.metric import NewPoints
+from muniment.model.run import NewRun, RunChange
+
+COMMANDS_LIMIT = 10_000
+"""Commands in one batch."""
+
+
+class CreateExperiment(NewExperiment, frozen=True, kw_only=True, tag_field="do", tag="experiment.create"):
+    """Create an experiment."""
+
+
+class UpdateExperiment(ExperimentChange, frozen=True, kw_only=True, tag_field="do", tag="experiment.update"):
+    """Change an experiment, given by id or name."""
+
+    experiment: str
+
+
+class CreateRun(NewRun, frozen=True, kw_only=True, tag_field="do", tag="run.create"):
+    """Start a run. Give it an `id` to speak of it in later commands of the batch."""
+
+
+class UpdateRun(RunChange, frozen=True, kw_only=True, tag_field="do", tag="run.update"):
+    """Change a run."""
+
+    run: Id
+
+
+class BeginAttempt(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag="run.attempt"
+):
+    """Begin the next attempt of a run that has ended."""
+
+    run: Id
+
+
+class LogParams(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag="run.params"
+):
+    """Log params of a run."""
+
+    run: Id
+    params: dict[str, str | int | float | bool]
+
+
+class SetTags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag="run.tags"):
+    """Set tags of a run; null removes one."""
+
+    run: Id
+    tags: dict[str, str | None]
+
+
+class LogPoints(NewPoints, frozen=True, kw_only=True, tag_field="do", tag="run.log"):
+    """Log points of a run. Each run's points are an entry of their own, after that of the other commands."""
+
+    run: Id
+
+
+Command = (
+    CreateExperiment | UpdateExperiment | CreateRun | UpdateRun | BeginAttempt | LogParams | SetTags | LogPoints
+)
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Commands, carried out in order and committed together."""
+
+    commands: list[Command]
+
+
+class BatchDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a batch."""
+
+    position: int
+    """Everything is recorded at or before this position."""
+    results: list[Any]
+    """One for each command: what the single operation would have answered."""

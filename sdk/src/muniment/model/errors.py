@@ -1,0 +1,107 @@
+"""Every error that Muniment raises on purpose.
+
+A message is one line: what is wrong, where, and what to do about it.
+
+::
+
+    MunimentError
+    ├── InvalidInput          the request cannot be understood or breaks a rule; `field` says where
+    │   └── TooLarge          it exceeds a stated limit
+    ├── NotFound              there is no such record, or the caller may not know of it
+    ├── Conflict              it contradicts what is already recorded
+    │   └── KeyReused         an idempotency key came back with another request
+    ├── Gone                  it was there and has been erased or expired
+    ├── Denied                the caller may not do this
+    └── Unavailable           the store cannot do this now; nothing was written
+        ├── StoreFull         the disk or the quota of the store is exhausted
+        └── SchemaMismatch    this program and this store are of different releases
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MunimentError(Exception):
+    """Base of every error raised on purpose.
+
+    `code` is the stable, machine-readable name of the class; `field` the dotted place in the input, where there is one.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidInput(MunimentError):
+    """The request cannot be understood or breaks a rule."""
+
+    code = "invalid_input"
+
+
+class TooLarge(InvalidInput):
+    """The request exceeds a stated limit."""
+
+    code = "too_large"
+
+
+class NotFound(MunimentError):
+    """There is no such record, or the caller may not know of it."""
+
+    code = "not_found"
+
+
+class Conflict(MunimentError):
+    """The request contradicts what is already recorded."""
+
+    code = "conflict"
+
+
+class KeyReused(Conflict):
+    """An idempotency key came back with another request."""
+
+    code = "key_reused"
+
+
+class Gone(MunimentError):
+    """It was there and has been erased or has expired."""
+
+    code = "gone"
+
+
+class Denied(MunimentError):
+    """The caller may not do this."""
+
+    code = "denied"
+
+
+class Unavailable(MunimentError):
+    """The store cannot do this now; nothing was written."""
+
+    code = "unavailable"
+
+
+class StoreFull(Unavailable):
+    """The disk or the quota of the store is exhausted."""
+
+    code = "store_full"
+
+
+class SchemaMismatch(Unavailable):
+    """This program and this store are of different releases."""
+
+    code = "schema_mismatch"
+
+
+def all_errors() -> dict[str, type[MunimentError]]:
+    """Every error class by its code, the base included."""
+    found: dict[str, type[MunimentError]] = {}
+    waiting: list[type[MunimentError]] = [MunimentError]
+    while waiting:
+        cls = waiting.pop()
+        found[cls.code] = cls
+        waiting.extend(cls.__subclasses__())
+    return found

@@ -1,0 +1,44 @@
+"""Asking: a query over the records of one kind, and its page of answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from muniment.model.experiment import Experiment
+from muniment.model.run import RunData
+
+PAGE_LIMIT = 10_000
+"""Records in one page."""
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A search over one project.
+
+    `where` is a condition and `order_by` a list such as ``["metrics.auc DESC", "started_at"]``, both in the search
+    language (see the reference). `columns` chooses what comes with each run: ``params``, ``tags``, ``metrics``, or a
+    single one such as ``metrics.auc``; None is everything. `as_of` is a position or an RFC 3339 time.
+    """
+
+    kind: Literal["run", "experiment"] = "run"
+    where: str = ""
+    order_by: list[str] = []
+    limit: Annotated[int, msgspec.Meta(ge=0, le=PAGE_LIMIT)] = 100
+    page: str | None = None
+    columns: list[str] | None = None
+    as_of: int | str | None = None
+    lifecycle: Literal["active", "deleted", "any"] = "active"
+    count: bool = False
+    """Whether to count all matches, which reads them all."""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of answers; the list of the query's kind is filled."""
+
+    runs: list[RunData] = []
+    experiments: list[Experiment] = []
+    next: str | None = None
+    total: int | None = None
+    position: int
+    """Everything up to this position was considered."""

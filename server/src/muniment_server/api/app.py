@@ -1,0 +1,295 @@
+"""The application: finds the route, reads and checks the request, calls the handler, writes the answer. ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from muniment.model.errors import InvalidInput, MunimentError, NotFound, TooLarge, Unavailable
+from starlette.routing import compile_path
+
+from muniment_server.api import telemetry
+from muniment_server.api.problems import RETRY_SECONDS, problem
+from muniment_server.api.routing import Call, Plain, Route, Stream, receipt_for
+from muniment_server.services.workspace import Workspace
+
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of a request's body, after decompression."""
+BODY_SECONDS = 60.0
+"""Seconds in which a body must have arrived."""
+MSGPACK = "application/msgpack"
+
+ASGI = dict[str, Any]
+Receive = Callable[[], Awaitable[ASGI]]
+Send = Callable[[ASGI], Awaitable[None]]
+
+_log = structlog.get_logger()
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Application:
+    """All doors of one workspace.
+
+    Args:
+        workspace: the opened store.
+        routes: of all doors.
+        hosts: names by which the server may be addressed; None is any. A server that only listens to its own machine
+            refuses other names, so that no web page can reach it by rebinding a name of its own.
+    """
+
+    def __init__(self, workspace: Workspace, routes: Sequence[Route], hosts: frozenset[str] | None = None) -> None:
+        self.workspace = workspace
+        self.routes = routes
+        self.hosts = hosts
+        self._table: dict[tuple[str, int], list[tuple[Any, Route]]] = {}
+        self._decoders: dict[tuple[int, bool], Any] = {}
+        for route in routes:
+            pattern, _, _ = compile_path(route.path)
+            self._table.setdefault((route.method, route.path.count("/")), []).append((pattern, route))
+
+    async def __call__(self, scope: ASGI, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        packed = MSGPACK in headers.get("accept", "")
+        route, status = None, 500
+        try:
+            self._check_host(headers.get("host", ""))
+            route, path = self._find(scope["method"], scope["path"])
+            call = await self._call(route, path, scope, headers, receive)
+            answer = await route.handler(call)
+            if isinstance(answer, Stream):
+                status = 200
+                await _stream(answer, receive, send)
+            else:
+                status = route.status
+                await _answer(send, route, answer, packed=packed)
+        except MunimentError as error:
+            status = await _refuse(send, error)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("request failed", method=scope["method"], path=scope["path"])
+            status = await _refuse(send, MunimentError("something went wrong inside Muniment; its log says what"))
+        finally:
+            telemetry.observe(route.name if route else "none", status, time.perf_counter() - started)
+
+    def _check_host(self, host: str) -> None:
+        if self.hosts is None:
+            return
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if name.lower() not in self.hosts:
+            raise InvalidInput(
+                f"this server does not answer to the name {name[:80]!r}; start it with --allow-host to permit it",
+                field="Host",
+            )
+
+    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        for pattern, route in self._table.get((method, path.count("/")), ()):
+            found = pattern.match(path)
+            if found:
+                return route, found.groupdict()
+        others = [
+            other for other in _METHODS
+            if any(pattern.match(path) for pattern, _ in self._table.get((other, path.count("/")), ()))
+        ]  # fmt: skip
+        if others:
+            raise NotFound(f"{path[:200]} does not know {method}; it knows {', '.join(others)}", field="method")
+        raise NotFound(f"there is nothing at {path[:200]}; GET /v1/openapi.json lists what there is", field="path")
+
+    async def _call(
+        self, route: Route, path: dict[str, str], scope: ASGI, headers: dict[str, str], receive: Receive
+    ) -> Call:
+        raw = await _body(receive, headers) if route.method != "GET" else b""
+        caller = self.workspace.owner_scope
+        return Call(
+            workspace=self.workspace,
+            scope=caller,
+            path=path,
+            query=_query(route, scope["query_string"]),
+            body=self._decode(route, raw, headers),
+            receipt=receipt_for(headers.get("idempotency-key"), caller, route, scope["path"], raw),
+            packed=MSGPACK in headers.get("accept", ""),
+        )
+
+    def _decode(self, route: Route, raw: bytes, headers: dict[str, str]) -> Any:
+        if route.body is None:
+            if raw.strip():
+                raise InvalidInput(f"{route.method} {route.path} takes no body", field="body")
+            return None
+        media = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media not in {"application/json", MSGPACK}:
+            raise InvalidInput(
+                f"Content-Type must be application/json or {MSGPACK}, not {media[:80]!r}", field="Content-Type"
+            )
+        packed = media == MSGPACK
+        decoder = self._decoders.get((id(route), packed))
+        if decoder is None:
+            made = msgspec.msgpack.Decoder(route.body) if packed else msgspec.json.Decoder(route.body)
+            decoder = self._decoders[id(route), packed] = made
+        return decode(decoder, raw)
+
+
+def decode(decoder: Any, raw: bytes) -> Any:
+    """A request's body, decoded and checked.
+
+    Raises:
+        InvalidInput: it is malformed or of another shape; the message says where.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        what, _, where = text.partition(" - at `")
+        place = where.rstrip("`").removeprefix("$").removeprefix(".")
+        raise InvalidInput(f"{place or 'body'}: {what}", field=place or "body") from None
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"the body cannot be read: {error}", field="body") from None
+    except RecursionError:
+        raise InvalidInput("the body is nested too deeply", field="body") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the body is not UTF-8 at byte {error.start}", field="body") from None
+
+
+def _query(route: Route, raw: bytes) -> Any:
+    from urllib.parse import parse_qsl  # noqa: PLC0415 - used by routes with parameters only
+
+    if not raw and route.query is None:
+        return None
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the query string cannot be read: {error}", field="query") from None
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise InvalidInput("a query parameter is given twice", field="query")
+    if route.query is None:
+        if given:
+            raise InvalidInput(f"{route.path} takes no query parameters, not {sorted(given)[0]!r}", field="query")
+        return None
+    try:
+        return msgspec.convert(given, route.query, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `")
+        place = where.rstrip("`").removeprefix("$").removeprefix(".")
+        raise InvalidInput(f"{place or 'query'}: {what}", field=place or "query") from None
+
+
+async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
+    length = headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit():
+        raise InvalidInput(f"Content-Length {length[:40]!r} is no number", field="Content-Length")
+    if int(length) > BODY_LIMIT:
+        raise TooLarge(f"the body has {int(length):,} bytes; the limit is {BODY_LIMIT:,}: send several", field="body")
+    coding = headers.get("content-encoding", "identity").lower()
+    if coding not in {"identity", "gzip"}:
+        raise InvalidInput(f"Content-Encoding {coding[:40]!r} is not known; use gzip or none", field="Content-Encoding")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await _read(receive)
+    except TimeoutError:
+        raise Unavailable(f"the body did not arrive within {BODY_SECONDS:.0f} seconds; try again") from None
+    return _inflate(raw) if coding == "gzip" else raw
+
+
+async def _read(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidInput("the connection closed before the body was complete", field="body")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_LIMIT:
+            raise TooLarge(f"the body has more than {BODY_LIMIT:,} bytes: send several", field="body")
+        if not message.get("more_body"):
+            return part if not parts else b"".join((*parts, part))
+        parts.append(part)
+
+
+def _inflate(raw: bytes) -> bytes:
+    """Decompress, but never more than a body may hold."""
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        made = unzip.decompress(raw, BODY_LIMIT + 1)
+    except zlib.error as error:
+        raise InvalidInput(f"the body is not gzip: {error}", field="body") from None
+    if len(made) > BODY_LIMIT:
+        raise TooLarge(f"the body has more than {BODY_LIMIT:,} bytes once decompressed: send several", field="body")
+    if not unzip.eof or unzip.unused_data:
+        raise InvalidInput("the gzip body is cut short, or something follows it", field="body")
+    return made
+
+
+async def _answer(send: Send, route: Route, answer: Any, *, packed: bool) -> None:
+    if isinstance(answer, Plain):
+        await _send(send, route.status, answer.text.encode(), answer.media)
+    elif packed:
+        await _send(send, route.status, msgspec.msgpack.encode(answer), MSGPACK)
+    else:
+        await _send(send, route.status, msgspec.json.encode(answer), route.media)
+
+
+async def _refuse(send: Send, error: MunimentError) -> int:
+    made = problem(error)
+    extra = [(b"retry-after", str(RETRY_SECONDS).encode())] if made.status == 503 else []
+    await _send(send, made.status, msgspec.json.encode(made), "application/problem+json", extra)
+    return made.status
+
+
+async def _send(
+    send: Send, status: int, body: bytes, media: str, extra: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    headers = [
+        (b"content-type", media.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _stream(answer: Stream, receive: Receive, send: Send) -> None:
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def pour() -> None:
+        async for event in answer.events:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    pouring = asyncio.ensure_future(pour())
+    leaving = asyncio.ensure_future(_gone(receive))  # sending to one who has left does not fail, so it must be watched
+    try:
+        await asyncio.wait((pouring, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if pouring.done():
+            pouring.result()
+    finally:
+        pouring.cancel()
+        leaving.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+

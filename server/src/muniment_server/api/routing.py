@@ -1,0 +1,89 @@
+"""What a route declares. The same table feeds the application, the OpenAPI document and the test of access."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+from muniment.model.errors import InvalidInput
+
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services.workspace import Workspace
+from muniment_server.store.receipts import Receipt, receipt
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request, decoded: what a handler is given."""
+
+    workspace: Workspace
+    scope: Scope
+    path: dict[str, str]
+    query: Any
+    body: Any
+    receipt: Receipt | None
+    packed: bool
+    """Whether the answer will be MessagePack."""
+
+    @property
+    def project(self) -> str:
+        """The project in the path."""
+        return self.path["project"]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation."""
+
+    method: Method
+    path: str
+    handler: Callable[[Call], Awaitable[Any]]
+    permission: Permission
+    answer: Any
+    """The type of the answer."""
+    body: Any = None
+    """The type of the request's body, if it has one."""
+    query: type[msgspec.Struct] | None = None
+    status: int = 200
+    media: str = "application/json"
+
+    @property
+    def name(self) -> str:
+        """The operation's id."""
+        return self.handler.__name__
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (self.handler.__doc__ or "").strip().splitlines()[0]
+
+
+class Plain(msgspec.Struct, frozen=True):
+    """An answer that is text as it is."""
+
+    text: str
+    media: str = "text/plain; charset=utf-8"
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """An answer that goes on: server-sent events."""
+
+    events: AsyncIterator[bytes]
+
+
+KEY_LIMIT = 200
+"""Characters in an idempotency key."""
+
+
+def receipt_for(key: str | None, scope: Scope, route: Route, path: str, body: bytes) -> Receipt | None:
+    """The receipt of a request that carries an idempotency key.
+
+    Raises:
+        InvalidInput: the key is not acceptable.
+    """
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_LIMIT or not key.isprintable():
+        raise InvalidInput(f"Idempotency-Key must be 1 to {KEY_LIMIT} printable characters", field="Idempotency-Key")
+    return receipt(scope.principal, f"{route.method} {path}", key, body, route.answer)

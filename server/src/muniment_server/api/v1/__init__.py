@@ -1,0 +1,15 @@
+"""Our own API: one project's records under ``/v1/projects/{project}``."""
+
+from muniment_server.api.routing import Route
+from muniment_server.api.v1 import batch, experiments, ledger, metrics, projects, runs, search
+
+ROUTES: list[Route] = [
+    *projects.ROUTES,
+    *experiments.ROUTES,
+    *runs.ROUTES,
+    *metrics.ROUTES,
+    *search.ROUTES,
+    *batch.ROUTES,
+    *ledger.ROUTES,
+]
+"""Every operation."""

@@ -1,0 +1,112 @@
+"""Runs, their params and tags."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from muniment.model.run import NewRun, Run, RunChange, RunData
+
+from muniment_server.api.routing import Call, Route
+from muniment_server.api.v1.experiments import AsOf
+from muniment_server.policy.access import Permission
+from muniment_server.services import erasure, runs
+
+_ONE = "/v1/projects/{project}/runs/{run}"
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Params to log. Numbers and booleans are kept as their text."""
+
+    params: dict[str, str | int | float | bool]
+
+
+class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tags to set; null removes one."""
+
+    tags: dict[str, str | None]
+
+
+class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why content is erased; the reason stays in the history, so it must not repeat the content."""
+
+    reason: str
+
+
+async def create_run(call: Call) -> Run:
+    """Start a run, with its first params and tags. An `id` of the producer's makes the call repeatable."""
+    made: Run = await call.workspace.writer.write_async(
+        runs.create(call.workspace, call.scope, call.project, call.body, call.receipt)
+    )
+    return made
+
+
+async def get_run(call: Call) -> RunData:
+    """One run with its params, tags and summaries, now or as of the past."""
+    return await asyncio.to_thread(
+        runs.get, call.workspace, call.scope, call.project, call.path["run"], call.query.as_of
+    )
+
+
+async def update_run(call: Call) -> Run:
+    """Change a run; what is left out stays. `state` finishes it, `lifecycle` deletes and restores."""
+    made: Run = await call.workspace.writer.write_async(
+        runs.update(call.workspace, call.scope, call.project, call.path["run"], call.body, call.receipt)
+    )
+    return made
+
+
+async def begin_attempt(call: Call) -> Run:
+    """Begin the next attempt of a run that has ended; the earlier one stays in its history."""
+    made: Run = await call.workspace.writer.write_async(
+        runs.begin_attempt(call.workspace, call.scope, call.project, call.path["run"], call.receipt)
+    )
+    return made
+
+
+async def log_params(call: Call) -> runs.Logged:
+    """Log params. A param never changes: one that is there with another value is refused, and nothing is written."""
+    made: runs.Logged = await call.workspace.writer.write_async(
+        runs.log_params(call.workspace, call.scope, call.project, call.path["run"], call.body.params, call.receipt)
+    )
+    return made
+
+
+async def set_tags(call: Call) -> runs.Logged:
+    """Set tags, or remove those given as null."""
+    made: runs.Logged = await call.workspace.writer.write_async(
+        runs.set_tags(call.workspace, call.scope, call.project, call.path["run"], call.body.tags, call.receipt)
+    )
+    return made
+
+
+async def erase_run(call: Call) -> Run:
+    """Erase the content of a run for good; its entries and their proofs stay. This cannot be undone."""
+    made: Run = await call.workspace.writer.write_async(
+        erasure.erase_run(call.workspace, call.scope, call.project, call.path["run"], call.body.reason, call.receipt)
+    )
+    return made
+
+
+ROUTES = [
+    Route(
+        method="POST", path="/v1/projects/{project}/runs", handler=create_run, permission=Permission.WRITE,
+        body=NewRun, answer=Run, status=201,
+    ),
+    Route(method="GET", path=_ONE, handler=get_run, permission=Permission.READ, query=AsOf, answer=RunData),
+    Route(
+        method="PATCH", path=_ONE, handler=update_run, permission=Permission.WRITE, body=RunChange, answer=Run
+    ),
+    Route(method="POST", path=f"{_ONE}/attempts", handler=begin_attempt, permission=Permission.WRITE, answer=Run),
+    Route(
+        method="POST", path=f"{_ONE}/params", handler=log_params, permission=Permission.WRITE, body=Params,
+        answer=runs.Logged,
+    ),
+    Route(
+        method="POST", path=f"{_ONE}/tags", handler=set_tags, permission=Permission.WRITE, body=Tags,
+        answer=runs.Logged,
+    ),
+    Route(
+        method="POST", path=f"{_ONE}/erase", handler=erase_run, permission=Permission.ADMIN, body=Erasure, answer=Run
+    ),
+]  # fmt: skip

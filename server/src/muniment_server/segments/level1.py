@@ -1,0 +1,226 @@
+"""Level 1: some 64k points of many entries and runs, sorted by (run, key, step), as one Parquet file.
+
+The file stands for itself: DuckDB, Spark or pandas read it without Muniment. Every point keeps the position, commit
+time and actor of its entry, so that any entry's digest can be computed again from where its points now lie.
+Entries that were erased have no points; the file's metadata keeps their hashes under ``muniment.erased``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from muniment_server.segments.columns import Columns, Floats, Ints, build
+
+TARGET = 65_536
+"""Points at which a segment is full."""
+_ERASED = b"muniment.erased"
+_FORMAT = b"muniment.format"
+_TEXTS = ["run", "key", "actor"]
+_DELTAS = dict.fromkeys(("step", "timestamp", "position", "time"), "DELTA_BINARY_PACKED")
+_FEW = 4
+"""A dictionary of values pays where there are at least this many points to each distinct value."""
+
+
+class EntryPoints(msgspec.Struct, frozen=True):
+    """One points entry: who gave which points to which run, and when. `time` is epoch microseconds."""
+
+    position: int
+    time: int
+    actor: str
+    run: str
+    columns: Columns
+
+
+class ErasedEntry(msgspec.Struct, frozen=True):
+    """What is left of an entry whose points were erased; `payload_hash` is hex."""
+
+    position: int
+    time: int
+    actor: str
+    payload_hash: str
+
+
+class SeriesColumns(msgspec.Struct, frozen=True):
+    """Points of one series, with the position each came at. All of shape (n,)."""
+
+    step: Ints
+    timestamp: Ints
+    value: Floats
+    position: Ints
+
+
+def encode(entries: Iterable[EntryPoints], erased: Iterable[ErasedEntry] = ()) -> bytes:
+    """The file of these entries."""
+    given = list(entries)
+    runs = sorted({entry.run for entry in given})
+    names = sorted({name for entry in given for name in entry.columns.series}, key=str.encode)
+    actors = sorted({entry.actor for entry in given})
+    run_at, name_at, actor_at = (
+        {text: at for at, text in enumerate(texts)} for texts in (runs, names, actors)
+    )
+    sizes = [len(entry.columns) for entry in given]
+
+    def spread(values: list[int], kind: type) -> np.ndarray:
+        return np.repeat(np.array(values, kind), sizes)
+
+    run = spread([run_at[entry.run] for entry in given], np.int32)
+    actor = spread([actor_at[entry.actor] for entry in given], np.int32)
+    position = spread([entry.position for entry in given], np.int64)
+    time = spread([entry.time for entry in given], np.int64)
+    key = _concatenate(
+        [np.array([name_at[n] for n in entry.columns.series], np.int32)[entry.columns.key] for entry in given], np.int32
+    )
+    step = _concatenate([entry.columns.step for entry in given], np.int64)
+    timestamp = _concatenate([entry.columns.timestamp for entry in given], np.int64)
+    value = _concatenate([entry.columns.value for entry in given], np.float64)
+    order = np.lexsort((position, step, key, run))
+    table = pa.table({
+        "run": _dictionary(run[order], runs),
+        "key": _dictionary(key[order], names),
+        "step": pa.array(step[order]),
+        "timestamp": pa.array(timestamp[order]),
+        "value": pa.array(value[order]),
+        "position": pa.array(position[order]),
+        "time": pa.array(time[order]).cast(pa.timestamp("us", tz="UTC")),
+        "actor": _dictionary(actor[order], actors),
+    }).replace_schema_metadata({_FORMAT: b"1", _ERASED: msgspec.json.encode(list(erased))})
+    few = len(np.unique(value.view(np.int64))) * _FEW <= len(value)
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=[*_TEXTS, "value"] if few else _TEXTS,
+        column_encoding=_DELTAS if few else {**_DELTAS, "value": "BYTE_STREAM_SPLIT"},
+        row_group_size=max(len(value), 1),
+        write_statistics=False,
+        data_page_version="2.0",
+    )
+    return sink.getvalue()
+
+
+def _concatenate(parts: list[np.ndarray], kind: type) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty(0, kind)
+
+
+def _dictionary(indices: np.ndarray, texts: list[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(texts, pa.string()))
+
+
+def _read(payload: bytes, columns: list[str]) -> pa.Table:
+    try:
+        return pq.read_table(pa.BufferReader(payload), columns=columns, use_threads=False, read_dictionary=[name for name in _TEXTS if name in columns])
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"the segment cannot be read: {error}") from None
+
+
+def _codes(table: pa.Table, name: str) -> tuple[np.ndarray, list[str]]:
+    column = table.column(name).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.unify_dictionaries().combine_chunks()
+    return column.indices.to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
+
+
+def _numbers(table: pa.Table, name: str) -> np.ndarray:
+    column = table.column(name)
+    if name == "time":
+        column = column.cast(pa.int64())
+    return column.to_numpy()
+
+
+def erased_entries(payload: bytes) -> list[ErasedEntry]:
+    """The entries of which only the hash is left.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        metadata = pq.read_schema(pa.BufferReader(payload)).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"the segment cannot be read: {error}") from None
+    return msgspec.json.decode(metadata.get(_ERASED, b"[]"), type=list[ErasedEntry])
+
+
+def read_entries(payload: bytes) -> list[EntryPoints]:
+    """Every entry of the file, by position, with its points as they were received but for their order.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    table = _read(payload, ["run", "key", "step", "timestamp", "value", "position", "time", "actor"])
+    position = _numbers(table, "position")
+    if len(position) == 0:
+        return []
+    order = np.argsort(position, kind="stable")
+    position = position[order]
+    run_codes, runs = _codes(table, "run")
+    key_codes, names = _codes(table, "key")
+    actor_codes, actors = _codes(table, "actor")
+    step, timestamp, value, time = (_numbers(table, name)[order] for name in ("step", "timestamp", "value", "time"))
+    run_codes, key_codes, actor_codes = run_codes[order], key_codes[order], actor_codes[order]
+    starts = np.flatnonzero(np.r_[True, position[1:] != position[:-1]])
+    entries = []
+    for start, end in zip(starts.tolist(), np.r_[starts[1:], len(position)].tolist(), strict=True):
+        rows = slice(start, end)
+        used, key = np.unique(key_codes[rows], return_inverse=True)
+        columns = build([names[code] for code in used.tolist()], key.astype(np.uint32), step[rows], timestamp[rows], value[rows])
+        entries.append(
+            EntryPoints(int(position[start]), int(time[start]), actors[actor_codes[start]], runs[run_codes[start]], columns)
+        )
+    return entries
+
+
+def read_series(payload: bytes, run: str, keys: set[str] | None = None) -> dict[str, SeriesColumns]:
+    """The series of one run in the file, by metric name; all of them, or those in `keys`.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    return read_all_series(payload, {run}, keys).get(run, {})
+
+
+def read_all_series(
+    payload: bytes, wanted: set[str], keys: set[str] | None = None
+) -> dict[str, dict[str, SeriesColumns]]:
+    """The series of some runs in the file, by run and metric name; all of them, or those in `keys`.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    table = _read(payload, ["run", "key", "step", "timestamp", "value", "position"])
+    run_codes, runs = _codes(table, "run")
+    key_codes, names = _codes(table, "key")
+    columns = [_numbers(table, name) for name in ("step", "timestamp", "value", "position")]
+    found: dict[str, dict[str, SeriesColumns]] = {}
+    for code, run in enumerate(runs):
+        if run not in wanted:
+            continue
+        # rows are sorted by run and then by key, so those of one series are a slice
+        low, high = np.searchsorted(run_codes, [code, code + 1]).tolist()
+        of_run = key_codes[low:high]
+        starts = np.flatnonzero(np.r_[True, of_run[1:] != of_run[:-1]]) if high > low else np.empty(0, np.int64)
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), high - low], strict=False):
+            name = names[of_run[start]]
+            if keys is None or name in keys:
+                rows = slice(low + start, low + end)
+                found.setdefault(run, {})[name] = SeriesColumns(*(column[rows] for column in columns))
+    return found
+
+
+def entry_times(payload: bytes) -> list[tuple[int, int]]:
+    """(position, commit time in epoch microseconds) of every entry, by position, erased ones included.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    table = _read(payload, ["position", "time"])
+    position, first = np.unique(_numbers(table, "position"), return_index=True)
+    times = list(zip(position.tolist(), _numbers(table, "time")[first].tolist(), strict=True))
+    return sorted(times + [(entry.position, entry.time) for entry in erased_entries(payload)])

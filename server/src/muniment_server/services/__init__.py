@@ -1,0 +1,1 @@
+"""The use cases: one short function each. A write is prepared here (access, rules) and applied by the store's writer."""

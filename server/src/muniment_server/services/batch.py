@@ -1,0 +1,128 @@
+"""The use case of a batch: prepare every command, carry all of them out in one draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from muniment.model import batch as commands
+from muniment.model.errors import InvalidInput, MunimentError, TooLarge
+from muniment.model.metric import PointsWritten
+from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
+
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services import experiments, metrics, runs
+from muniment_server.services.workspace import Change, Workspace
+from muniment_server.store.group import Draft
+from muniment_server.store.receipts import Receipt
+
+Act = Callable[[Draft], Any]
+
+
+def run(
+    workspace: Workspace, scope: Scope, project: str, given: commands.Batch, receipt: Receipt | None = None
+) -> Change:
+    """Prepare a batch."""
+    ref = workspace.project(scope, project, Permission.WRITE)
+    if not given.commands:
+        raise InvalidInput("commands is empty: there is nothing to do", field="commands")
+    if len(given.commands) > commands.COMMANDS_LIMIT:
+        raise TooLarge(
+            f"{len(given.commands):,} commands in one batch; the limit is {commands.COMMANDS_LIMIT:,}", field="commands"
+        )
+    acts: list[Act] = []
+    for index, command in enumerate(given.commands):
+        try:
+            acts.append(_PREPARE[type(command)](command))
+        except MunimentError as error:
+            raise _at(index, error) from None
+
+    def act(draft: Draft) -> commands.BatchDone:
+        results = []
+        for index, step in enumerate(acts):
+            try:
+                results.append(step(draft))
+            except MunimentError as error:
+                raise _at(index, error) from None
+        last = draft.last_position
+        return commands.BatchDone(position=last, results=[_settled(result, last) for result in results])
+
+    return Change(ref.no, scope.principal, "batch", act, receipt)
+
+
+def _at(index: int, error: MunimentError) -> MunimentError:
+    return type(error)(f"commands[{index}]: {error.message}", field=f"commands[{index}].{error.field or ''}".rstrip("."))
+
+
+def _settled(result: Any, last: int) -> Any:
+    """Positions of points are known only when all commands are."""
+    if isinstance(result, PointsWritten) and not result.replayed:
+        return msgspec.structs.replace(result, position=last)
+    if isinstance(result, runs.Logged):
+        return msgspec.structs.replace(result, position=last)
+    return result
+
+
+def _create_experiment(command: commands.CreateExperiment) -> Act:
+    experiments.check_new(command)
+    return lambda draft: experiments.create_in(draft, command)
+
+
+def _update_experiment(command: commands.UpdateExperiment) -> Act:
+    if isinstance(command.name, str):
+        check_name(command.name, "name")
+    if isinstance(command.description, str):
+        check_text(command.description, "description", TEXT_LIMIT)
+    return lambda draft: experiments.update_in(draft, command.experiment, command)
+
+
+def _create_run(command: commands.CreateRun) -> Act:
+    params = runs.check_new(command)
+    return lambda draft: runs.create_in(draft, command, params)
+
+
+def _update_run(command: commands.UpdateRun) -> Act:
+    runs.check_change(command)
+    return lambda draft: runs.update_in(draft, command.run, command)
+
+
+def _begin_attempt(command: commands.BeginAttempt) -> Act:
+    return lambda draft: runs.begin_attempt_in(draft, command.run)
+
+
+def _log_params(command: commands.LogParams) -> Act:
+    params = runs.texts(command.params)
+
+    def act(draft: Draft) -> runs.Logged:
+        return runs.Logged(changed=draft.add_params(runs.writable(draft, command.run), params), position=0)
+
+    return act
+
+
+def _set_tags(command: commands.SetTags) -> Act:
+    check_map({key: value or "" for key, value in command.tags.items()}, "tags")
+
+    def act(draft: Draft) -> runs.Logged:
+        return runs.Logged(changed=draft.change_tags(runs.writable(draft, command.run), command.tags), position=0)
+
+    return act
+
+
+def _log_points(command: commands.LogPoints) -> Act:
+    if command.writer is not None or command.sequence is not None:
+        raise InvalidInput("writer and sequence belong to single requests of points, not to a batch", field="writer")
+    prepared = metrics.prepare(command)
+    return lambda draft: metrics.log_in(draft, command.run, prepared)
+
+
+_PREPARE: dict[type, Callable[[Any], Act]] = {
+    commands.CreateExperiment: _create_experiment,
+    commands.UpdateExperiment: _update_experiment,
+    commands.CreateRun: _create_run,
+    commands.UpdateRun: _update_run,
+    commands.BeginAttempt: _begin_attempt,
+    commands.LogParams: _log_params,
+    commands.SetTags: _set_tags,
+    commands.LogPoints: _log_points,
+}

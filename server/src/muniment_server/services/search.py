@@ -1,0 +1,76 @@
+"""The use case of asking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from muniment.model.errors import InvalidInput, TooLarge
+from muniment.model.search import Page, Query
+
+from muniment_server.language.parser import parse_column, parse_order, parse_where
+from muniment_server.language.tree import Order
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services import moments
+from muniment_server.services.workspace import Workspace
+from muniment_server.store import current, heads, runs
+from muniment_server.store.search import pages
+from muniment_server.store.search.source import Source, fields_of
+
+ORDER_LIMIT = 8
+"""Sort keys in one search."""
+COLUMN_LIMIT = 1_000
+"""Columns in one search."""
+_FAMILIES = frozenset(("params", "tags", "metrics"))
+
+
+def search(workspace: Workspace, scope: Scope, project: str, query: Query) -> Page:
+    """One page of the records that match."""
+    ref = workspace.project(scope, project, Permission.READ)
+    where = parse_where(query.where, query.kind)
+    orders = _orders(query)
+    columns = _columns(query)
+    with workspace.store.read() as connection:
+        at = moments.position(connection, ref.no, query.as_of)
+        fields = [*fields_of(where), *(order.field for order in orders)]
+        source = Source(connection, scope, ref.no, query.kind, at, fields)
+        question = pages.question_of(ref.id, query.kind, query.where, query.order_by, at, query.lifecycle)
+        extra = _lifecycle(source, query)
+        rows, token = pages.page(source, where, orders, extra, query.limit, question, query.page)
+        total = pages.count(source, where, extra) if query.count else None
+        position = at if at is not None else heads.read(connection, ref.no).position
+        if query.kind == "experiment":
+            found = [current.to_record("experiment", row) for row in rows]
+            return Page(experiments=found, next=token, total=total, position=position)
+        data = runs.with_data(connection, ref.no, rows, columns, at)
+    return Page(runs=data, next=token, total=total, position=position)
+
+
+def _orders(query: Query) -> list[Order]:
+    if len(query.order_by) > ORDER_LIMIT:
+        raise TooLarge(f"{len(query.order_by)} sort keys; the limit is {ORDER_LIMIT}", field="order_by")
+    return [parse_order(text, query.kind) for text in query.order_by]
+
+
+def _lifecycle(source: Source, query: Query) -> Any:
+    return sa.true() if query.lifecycle == "any" else source.table.c.lifecycle == query.lifecycle
+
+
+def _columns(query: Query) -> runs.Columns:
+    if query.columns is None:
+        return runs.EVERYTHING
+    if len(query.columns) > COLUMN_LIMIT:
+        raise TooLarge(f"{len(query.columns)} columns; the limit is {COLUMN_LIMIT}", field="columns")
+    chosen: dict[str, set[str] | None] = {family: set() for family in _FAMILIES}
+    for text in query.columns:
+        if text in _FAMILIES:
+            chosen[text] = None
+            continue
+        field = parse_column(text, query.kind)
+        if field.kind == "attribute":
+            raise InvalidInput(f"{text[:80]!r} always comes with a run; columns choose params, tags and metrics", field="columns")
+        names = chosen[f"{field.kind}s"]
+        if names is not None:
+            names.add(field.name)
+    frozen = {family: None if names is None else frozenset(names) for family, names in chosen.items()}
+    return runs.Columns(**frozen)

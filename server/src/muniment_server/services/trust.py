@@ -1,0 +1,141 @@
+"""The trust folder: the key that signs seals, and the checkpoints published outside the database.
+
+Whoever owns the database cannot rewrite what lies here, if this folder is kept somewhere else. It holds
+``signing.key`` (Ed25519, PEM, readable by the owner only), ``KEY.pub`` for every key that ever signed, and
+``checkpoints.ndjson``, to which every seal is appended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from muniment.model.errors import Unavailable
+from muniment.model.ledger import Seal
+
+KEY_FILE = "signing.key"
+CHECKPOINTS_FILE = "checkpoints.ndjson"
+_TAIL = 4_096
+"""Bytes in which the last line of the checkpoints certainly lies."""
+
+
+def key_id(public: bytes) -> str:
+    """The name of a public key: the first 16 hex digits of its SHA-256."""
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
+class TrustFolder:
+    """One store's trust folder; made on first use.
+
+    Args:
+        path: where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def _private(self) -> Ed25519PrivateKey:
+        file = self.path / KEY_FILE
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            found = load_pem_private_key(file.read_bytes(), None)
+            if not isinstance(found, Ed25519PrivateKey):
+                raise Unavailable(f"{file} is no Ed25519 key; move it away to have a new one made") from None
+            return found
+        made = Ed25519PrivateKey.generate()
+        with os.fdopen(handle, "wb") as out:
+            out.write(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return made
+
+    @cached_property
+    def key(self) -> str:
+        """The id of the key that signs."""
+        public = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        (self.path / f"{key_id(public)}.pub").write_text(public.hex() + "\n")
+        return key_id(public)
+
+    def sign(self, digest: bytes) -> bytes:
+        """The Ed25519 signature of 32 bytes."""
+        return self._private.sign(digest)
+
+    def verify(self, key: str, digest: bytes, signature: bytes) -> bool:
+        """Whether a key that this folder knows made the signature."""
+        public = self._public_keys.get(key)
+        if public is None:
+            return False
+        try:
+            public.verify(signature, digest)
+        except InvalidSignature:
+            return False
+        return True
+
+    @cached_property
+    def _public_keys(self) -> dict[str, Ed25519PublicKey]:
+        found = {}
+        for file in sorted(self.path.glob("*.pub")):
+            raw = bytes.fromhex(file.read_text().strip())
+            found[key_id(raw)] = Ed25519PublicKey.from_public_bytes(raw)
+        return found
+
+    def knows_keys(self) -> bool:
+        """Whether there is any public key to verify with."""
+        return bool(self._public_keys)
+
+    def publish(self, seals: Iterable[Seal]) -> None:
+        """Append seals to the checkpoints, durably."""
+        lines = b"".join(msgspec.json.encode(seal) + b"\n" for seal in seals)
+        if not lines:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / CHECKPOINTS_FILE).open("a+b") as out:
+            if out.seek(0, os.SEEK_END) and not _ends_a_line(out):
+                out.write(b"\n")  # a crash cut the last line short; what it said is said again now
+            out.write(lines)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def checkpoints(self) -> Iterator[Seal]:
+        """Every published seal, in order; a line that a crash cut short is passed over."""
+        file = self.path / CHECKPOINTS_FILE
+        if not file.exists():
+            return
+        with file.open("rb") as lines:
+            for line in lines:
+                try:
+                    yield msgspec.json.decode(line, type=Seal)
+                except msgspec.DecodeError:
+                    continue
+
+    def last_published(self) -> int:
+        """The number of the last published seal; 0 if there is none. Read from the end of the file."""
+        file = self.path / CHECKPOINTS_FILE
+        if not file.exists():
+            return 0
+        with file.open("rb") as lines:
+            size = lines.seek(0, os.SEEK_END)
+            lines.seek(max(0, size - _TAIL))
+            tail = lines.read().rpartition(b"\n")[0]
+        last = tail.rpartition(b"\n")[2]
+        return msgspec.json.decode(last, type=Seal).number if last else 0
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"

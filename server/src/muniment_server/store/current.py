@@ -1,0 +1,94 @@
+"""Reading current rows for the writer: one record by id or unique name, its params, its tags."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+import sqlalchemy as sa
+from muniment.model.experiment import Experiment
+from muniment.model.project import Principal, Project
+from muniment.model.run import Run
+
+from muniment_server.store.held import Held, Record
+from muniment_server.store.tables import experiments, keys, params, principals, projects, records, runs, tags
+
+KINDS: dict[str, tuple[type[Record], sa.Table]] = {
+    "run": (Run, runs),
+    "experiment": (Experiment, experiments),
+    "project": (Project, projects),
+    "principal": (Principal, principals),
+}
+"""Each kind's struct and table."""
+
+_NAME_COLUMNS = {"experiment": experiments.c.name, "project": projects.c.slug, "principal": principals.c.name}
+
+
+def to_record(kind: str, row: Any) -> Any:
+    """The struct of a row that `versions` selected."""
+    return msgspec.convert(row, KINDS[kind][0], from_attributes=True)
+
+
+def versions(kind: str, *more: Any) -> sa.Select[Any]:
+    """Versions of the kind's records, and whatever else is asked for."""
+    table = KINDS[kind][1]
+    return sa.select(table, table.c.valid_from.label("position"), *more)
+
+
+def at(table: sa.Table, as_of: int | None) -> sa.ColumnElement[bool]:
+    """The versions that were current at a position; None is now, and served by the partial indexes."""
+    if as_of is None:
+        return table.c.valid_to.is_(None)
+    return sa.and_(table.c.valid_from <= as_of, sa.or_(table.c.valid_to.is_(None), table.c.valid_to > as_of))
+
+
+def _query(kind: str) -> sa.Select[Any]:
+    table = KINDS[kind][1]
+    return (
+        versions(kind, records.c.salt)
+        .join(records, sa.and_(records.c.project_id == table.c.project_id, records.c.no == table.c.no))
+        .where(table.c.project_id == sa.bindparam("project_id"), at(table, None))
+    )
+
+
+_BY_ID = {
+    kind: _query(kind).where(records.c.project_id == sa.bindparam("project_id"), records.c.id == sa.bindparam("id"))
+    for kind in KINDS
+}
+_BY_NAME = {kind: _query(kind).where(column == sa.bindparam("name")) for kind, column in _NAME_COLUMNS.items()}
+
+
+def by_id(connection: sa.Connection, project_id: int, kind: str, record_id: str) -> Held | None:
+    """The current record with this id."""
+    return _held(kind, connection.execute(_BY_ID[kind], {"project_id": project_id, "id": record_id}).first())
+
+
+def by_name(connection: sa.Connection, project_id: int, kind: str, name: str) -> Held | None:
+    """The current record with this unique name."""
+    return _held(kind, connection.execute(_BY_NAME[kind], {"project_id": project_id, "name": name}).first())
+
+
+def _held(kind: str, row: sa.Row[Any] | None) -> Held | None:
+    return None if row is None else Held(row.no, cast(bytes, row.salt), to_record(kind, row))
+
+
+def _items(table: sa.Table) -> sa.Select[Any]:
+    query = (
+        sa.select(keys.c.name, table.c.value)
+        .join(keys, sa.and_(keys.c.project_id == table.c.project_id, keys.c.no == table.c.key))
+        .where(table.c.project_id == sa.bindparam("project_id"), table.c.run == sa.bindparam("run"))
+    )
+    return query.where(table.c.valid_to.is_(None)) if "valid_to" in table.c else query
+
+
+_PARAMS, _TAGS = _items(params), _items(tags)
+
+
+def params_of(connection: sa.Connection, project_id: int, run: int) -> dict[str, str]:
+    """Every param of a run."""
+    return {row.name: row.value for row in connection.execute(_PARAMS, {"project_id": project_id, "run": run})}
+
+
+def tags_of(connection: sa.Connection, project_id: int, run: int) -> dict[str, str]:
+    """Every current tag of a run."""
+    return {row.name: row.value for row in connection.execute(_TAGS, {"project_id": project_id, "run": run})}

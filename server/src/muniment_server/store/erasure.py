@@ -1,0 +1,91 @@
+"""Erasure: content goes, its place in the history stays (rule 5).
+
+The salt of the record goes with the content, so what is left (hashes) cannot even be guessed at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import msgspec
+import sqlalchemy as sa
+
+from muniment_server.store.compaction import erased_from_segment
+from muniment_server.store.held import Held
+from muniment_server.store.ledger import points_payload_hash
+from muniment_server.store.tables import (
+    params,
+    points,
+    receipts,
+    records,
+    revisions,
+    runs,
+    segment_runs,
+    segments,
+    summaries,
+    tags,
+)
+
+
+def erase_run(connection: sa.Connection, project_id: int, held: Held) -> Held:
+    """Erase everything that was recorded of a run; the held record has a new salt, for what is said of it from now on."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")  # overwrite what is deleted
+    _erase_level0(connection, project_id, held)
+    _erase_level1(connection, project_id, held)
+    connection.execute(
+        sa.update(revisions)
+        .where(revisions.c.project_id == project_id, revisions.c.record == held.no)
+        .values(body=None)
+    )
+    for table in (params, tags, summaries, segment_runs):
+        connection.execute(sa.delete(table).where(table.c.project_id == project_id, table.c.run == held.no))
+    connection.execute(sa.delete(runs).where(runs.c.project_id == project_id, runs.c.no == held.no))
+    _erase_receipts(connection, project_id, held.record.id)
+    salt = os.urandom(16)
+    connection.execute(
+        sa.update(records).where(records.c.project_id == project_id, records.c.no == held.no).values(salt=salt)
+    )
+    return msgspec.structs.replace(held, salt=salt, params={}, tags={})
+
+
+def _erase_level0(connection: sa.Connection, project_id: int, held: Held) -> None:
+    query = sa.select(points.c.position, points.c["count"], points.c.digest).where(
+        points.c.project_id == project_id, points.c.run == held.no, points.c.payload.isnot(None)
+    )
+    for position, count, digest in connection.execute(query).all():
+        hashed = points_payload_hash(held.salt, position, held.record.id, count, digest)
+        connection.execute(
+            sa.update(points)
+            .where(points.c.project_id == project_id, points.c.position == position)
+            .values(payload=None, digest=None, payload_hash=hashed, count=0, step_min=0, step_max=0)
+        )
+
+
+def _erase_level1(connection: sa.Connection, project_id: int, held: Held) -> None:
+    query = (
+        sa.select(segments.c.first, segments.c.payload)
+        .join(
+            segment_runs,
+            sa.and_(segment_runs.c.project_id == segments.c.project_id, segment_runs.c.segment == segments.c.first),
+        )
+        .where(segment_runs.c.project_id == project_id, segment_runs.c.run == held.no)
+    )
+    for first, payload in connection.execute(query).all():
+        left, count = erased_from_segment(payload, held.record.id, held.salt)
+        connection.execute(
+            sa.update(segments)
+            .where(segments.c.project_id == project_id, segments.c.first == first)
+            .values(payload=left, digest=hashlib.sha256(left).digest(), points=count)
+        )
+
+
+def _erase_receipts(connection: sa.Connection, project_id: int, record: str) -> None:
+    """Kept answers may hold what is erased."""
+    query = sa.select(receipts.c.token, receipts.c.answer).where(receipts.c.project_id == project_id)
+    tokens = [row.token for row in connection.execute(query) if record.encode() in row.answer]
+    for token in tokens:
+        connection.execute(
+            sa.delete(receipts).where(receipts.c.project_id == project_id, receipts.c.token == token)
+        )

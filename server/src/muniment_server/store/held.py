@@ -1,0 +1,93 @@
+"""What the writer holds in memory of a project, and when it may believe it.
+
+A process that wrote the latest entry of a project knows everything that followed what it read, so it may go on
+without reading. The head's position tells: if it is not the one this process left, somebody else wrote, and what may
+have changed is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+from muniment.model.experiment import Experiment
+from muniment.model.project import Principal, Project
+from muniment.model.run import Run
+
+Record = Run | Experiment | Project | Principal
+
+HELD_LIMIT = 4_096
+"""Records held per project."""
+_WEIGHT_LIMIT = 262_144
+"""Characters of params and tags beyond which those of a run are not held."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A current record with its number and salt; `params` and `tags` are None until somebody asked for them."""
+
+    no: int
+    salt: bytes
+    record: Record
+    params: dict[str, str] | None = None
+    tags: dict[str, str] | None = None
+
+
+class Memory:
+    """What one process holds of one project. Used under the project's head lock only."""
+
+    def __init__(self) -> None:
+        self.position = -1
+        self.keys: dict[str, int] = {}
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._names: dict[tuple[str, str], str] = {}
+
+    def believe(self, position: int) -> None:
+        """Forget what may have changed, unless the head stands where this process left it."""
+        if position != self.position:
+            self._held.clear()
+            self._names.clear()
+            self.position = position
+
+    def get(self, record_id: str) -> Held | None:
+        """The record, if it is held."""
+        found = self._held.get(record_id)
+        if found is not None:
+            self._held.move_to_end(record_id)
+        return found
+
+    def named(self, kind: str, name: str) -> Held | None:
+        """The record that carries a unique name, if it is held."""
+        record_id = self._names.get((kind, name))
+        found = None if record_id is None else self.get(record_id)
+        return found if found is not None and unique_name(found.record) == (kind, name) else None
+
+    def hold(self, held: Held) -> None:
+        """Remember a record as committed."""
+        if _weight(held) > _WEIGHT_LIMIT:
+            held = msgspec.structs.replace(held, params=None, tags=None)
+        self._held[held.record.id] = held
+        self._held.move_to_end(held.record.id)
+        name = unique_name(held.record)
+        if name is not None:
+            if len(self._names) > 2 * HELD_LIMIT:
+                self._names.clear()
+            self._names[name] = held.record.id
+        while len(self._held) > HELD_LIMIT:
+            self._held.popitem(last=False)
+
+
+def unique_name(record: Record) -> tuple[str, str] | None:
+    """(kind, name) of a record whose kind has unique names within the project."""
+    if isinstance(record, Experiment):
+        return "experiment", record.name
+    if isinstance(record, Project):
+        return "project", record.slug
+    if isinstance(record, Principal):
+        return "principal", record.name
+    return None
+
+
+def _weight(held: Held) -> int:
+    return sum(
+        len(key) + len(value) for items in (held.params, held.tags) if items for key, value in items.items()
+    )

@@ -1,0 +1,260 @@
+"""Metric points in the store: writing level-0 rows, and reading series from both levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import sqlalchemy as sa
+
+from muniment_server.segments import chart, columns, level0, level1
+from muniment_server.segments.columns import Columns
+from muniment_server.segments.level1 import SeriesColumns
+from muniment_server.store.held import Held
+from muniment_server.store.tables import keys, points, segment_runs, segments
+
+
+def level0_row(
+    project_id: int,
+    position: int,
+    run: int,
+    time: datetime,
+    actor: str,
+    given: Columns,
+    digest: bytes,
+    numbers: list[int],
+    body: bytes,
+) -> dict[str, Any]:
+    """The row of one points entry."""
+    return {
+        "project_id": project_id,
+        "position": position,
+        "run": run,
+        "time": time,
+        "actor": actor,
+        "count": len(given),
+        "step_min": int(given.step.min()),
+        "step_max": int(given.step.max()),
+        "digest": digest,
+        "payload": level0.payload_of(len(given), numbers, body),
+        "payload_hash": None,
+    }
+
+
+_SAME = sa.select(points.c.position).where(
+    points.c.project_id == sa.bindparam("project_id"),
+    points.c.run == sa.bindparam("run"),
+    points.c.digest == sa.bindparam("digest"),
+)
+_OVERLAPPING = (
+    sa.select(segments.c.payload, segments.c.location)
+    .join(
+        segment_runs,
+        sa.and_(segment_runs.c.project_id == segments.c.project_id, segment_runs.c.segment == segments.c.first),
+    )
+    .where(
+        segment_runs.c.project_id == sa.bindparam("project_id"),
+        segment_runs.c.run == sa.bindparam("run"),
+        segment_runs.c.step_min <= sa.bindparam("step_min"),
+        segment_runs.c.step_max >= sa.bindparam("step_max"),
+        segment_runs.c.timestamp_min <= sa.bindparam("timestamp_min"),
+        segment_runs.c.timestamp_max >= sa.bindparam("timestamp_max"),
+    )
+)
+
+
+def position_of_digest(
+    connection: sa.Connection, project_id: int, held: Held, given: Columns, digest: bytes
+) -> int | None:
+    """Where the very same points of this run were recorded before.
+
+    A compacted entry has no digest of its own any more; it is computed again, but only from segments whose steps and
+    times cover those of `given`, which those of a run that goes on do not.
+    """
+    found = connection.execute(_SAME, {"project_id": project_id, "run": held.no, "digest": digest}).scalar_one_or_none()
+    if found is not None:
+        return int(found)
+    covering = connection.execute(
+        _OVERLAPPING,
+        {
+            "project_id": project_id,
+            "run": held.no,
+            "step_min": int(given.step.min()),
+            "step_max": int(given.step.max()),
+            "timestamp_min": int(given.timestamp.min()),
+            "timestamp_max": int(given.timestamp.max()),
+        },
+    )
+    for row in covering:
+        for entry in level1.read_entries(row.payload):
+            if entry.run == held.record.id and len(entry.columns) == len(given):
+                if columns.digest(entry.columns) == digest:
+                    return entry.position
+    return None
+
+
+Steps = tuple[int | None, int | None]
+"""Least and greatest step, both included; None is open."""
+
+
+class RunPoints(msgspec.Struct, frozen=True):
+    """A run as readers of points need it."""
+
+    no: int
+    id: str
+
+
+def key_names(connection: sa.Connection, project_id: int, numbers: Iterable[int]) -> dict[int, str]:
+    """The names of interned numbers."""
+    wanted = sorted(set(numbers))
+    query = sa.select(keys.c.no, keys.c.name).where(keys.c.project_id == project_id, keys.c.no.in_(wanted))
+    return {row.no: row.name for row in connection.execute(query)}
+
+
+def key_numbers(connection: sa.Connection, project_id: int, names: Iterable[str]) -> dict[str, int]:
+    """The interned numbers of those names that have one."""
+    query = sa.select(keys.c.no, keys.c.name).where(keys.c.project_id == project_id, keys.c.name.in_(sorted(set(names))))
+    return {row.name: row.no for row in connection.execute(query)}
+
+
+def read_series(
+    connection: sa.Connection,
+    project_id: int,
+    run: RunPoints,
+    names: set[str] | None,
+    *,
+    as_of: int | None = None,
+    steps: Steps = (None, None),
+) -> dict[str, SeriesColumns]:
+    """The series of a run from both levels, in order, repetitions collapsed.
+
+    Args:
+        connection: a snapshot, so that a compaction in between is not seen.
+        project_id: the run's project.
+        run: the run.
+        names: the metrics wanted; None is all of them.
+        as_of: leave out what came after this position.
+        steps: least and greatest step wanted, both included.
+    """
+    parts = _parts(connection, project_id, run, names, as_of, steps)
+    return {name: _limited(chart.joined(found), steps) for name, found in parts.items()}
+
+
+def read_received(
+    connection: sa.Connection, project_id: int, run: RunPoints, names: set[str] | None, *, as_of: int | None = None
+) -> dict[str, SeriesColumns]:
+    """The points of a run as they were received, repetitions included, in no particular order."""
+    parts = _parts(connection, project_id, run, names, as_of, (None, None))
+    return {name: chart.concatenated(found) for name, found in parts.items()}
+
+
+def _parts(
+    connection: sa.Connection, project_id: int, run: RunPoints, names: set[str] | None, as_of: int | None, steps: Steps
+) -> dict[str, list[SeriesColumns]]:
+    parts: dict[Any, list[SeriesColumns]] = {}
+    low, high = steps
+    for row in connection.execute(_within(segment_runs, _segment_query(project_id, run.no), low, high)):
+        if as_of is None or row.first <= as_of:
+            for name, found in level1.read_series(row.payload, run.id, names).items():
+                parts.setdefault(name, []).append(found)
+    wanted = None
+    if names is not None:
+        wanted = {number: name for name, number in key_numbers(connection, project_id, names).items()}
+    for position, numbers, batch in _level0(connection, project_id, run.no, low, high):
+        if as_of is None or position <= as_of:
+            _split(position, numbers, batch, wanted, parts)
+    return {
+        name: [_until(part, as_of) for part in found] for name, found in _named(connection, project_id, parts).items()
+    }
+
+
+def _segment_query(project_id: int, run: int) -> sa.Select[Any]:
+    return (
+        sa.select(segments.c.first, segments.c.payload)
+        .join(
+            segment_runs,
+            sa.and_(segment_runs.c.project_id == segments.c.project_id, segment_runs.c.segment == segments.c.first),
+        )
+        .where(segment_runs.c.project_id == project_id, segment_runs.c.run == run)
+        .order_by(segments.c.first)
+    )
+
+
+def _within(table: sa.Table, query: sa.Select[Any], low: int | None, high: int | None) -> sa.Select[Any]:
+    if low is not None:
+        query = query.where(table.c.step_max >= low)
+    if high is not None:
+        query = query.where(table.c.step_min <= high)
+    return query
+
+
+_Batch = tuple[Any, Any, Any, Any]
+
+
+def _level0(
+    connection: sa.Connection, project_id: int, run: int, low: int | None, high: int | None
+) -> Iterator[tuple[int, list[int], _Batch]]:
+    query = sa.select(points.c.position, points.c.payload).where(
+        points.c.project_id == project_id, points.c.run == run, points.c.payload.isnot(None)
+    )
+    for row in connection.execute(_within(points, query, low, high).order_by(points.c.position)):
+        numbers, *batch = level0.decode(row.payload)
+        yield row.position, numbers, (batch[0], batch[1], batch[2], batch[3])
+
+
+def _split(
+    position: int, numbers: list[int], batch: _Batch, wanted: dict[int, str] | None, parts: dict[Any, list[SeriesColumns]]
+) -> None:
+    """Add a level-0 batch to the parts, series by series; a series not named yet goes by its number."""
+    key, step, timestamp, value = batch
+    for index, number in enumerate(numbers):
+        if wanted is not None and number not in wanted:
+            continue
+        rows: Any = slice(None) if len(numbers) == 1 else key == index
+        found = SeriesColumns(step[rows], timestamp[rows], value[rows], np.full(len(step[rows]), position, np.int64))
+        parts.setdefault(number if wanted is None else wanted[number], []).append(found)
+
+
+def _named(
+    connection: sa.Connection, project_id: int, parts: dict[Any, list[SeriesColumns]]
+) -> dict[str, list[SeriesColumns]]:
+    numbers = [key for key in parts if isinstance(key, int)]
+    names = key_names(connection, project_id, numbers) if numbers else {}
+    made: dict[str, list[SeriesColumns]] = {}
+    for key, found in parts.items():
+        made.setdefault(names[key] if isinstance(key, int) else key, []).extend(found)
+    return dict(sorted(made.items()))
+
+
+def _until(part: SeriesColumns, as_of: int | None) -> SeriesColumns:
+    if as_of is None or len(part.position) == 0 or int(part.position.max()) <= as_of:
+        return part
+    keep = part.position <= as_of
+    return SeriesColumns(part.step[keep], part.timestamp[keep], part.value[keep], part.position[keep])
+
+
+def _limited(series: SeriesColumns, steps: Steps) -> SeriesColumns:
+    low, high = steps
+    if low is None and high is None:
+        return series
+    start = 0 if low is None else int(np.searchsorted(series.step, low, "left"))
+    end = len(series.step) if high is None else int(np.searchsorted(series.step, high, "right"))
+    rows = slice(start, end)
+    return SeriesColumns(series.step[rows], series.timestamp[rows], series.value[rows], series.position[rows])
+
+
+def level0_series(
+    connection: sa.Connection, project_id: int, low: int, high: int
+) -> Iterator[tuple[int, dict[str, SeriesColumns]]]:
+    """(run number, its series) of each level-0 row of the runs numbered `low` to `high`."""
+    query = sa.select(points.c.position, points.c.run, points.c.payload).where(
+        points.c.project_id == project_id, points.c.run.between(low, high), points.c.payload.isnot(None)
+    )
+    for row in connection.execute(query):
+        parts: dict[Any, list[SeriesColumns]] = {}
+        numbers, key, step, timestamp, value = level0.decode(row.payload)
+        _split(row.position, numbers, (key, step, timestamp, value), None, parts)
+        yield row.run, {name: chart.concatenated(found) for name, found in _named(connection, project_id, parts).items()}

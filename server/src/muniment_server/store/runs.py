@@ -1,0 +1,120 @@
+"""Reading runs with their params, tags and summaries, now and as of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from muniment.model.errors import Gone, NotFound
+from muniment.model.run import Run, RunData
+
+from muniment_server.policy.access import Scope
+from muniment_server.store import current, past, summaries
+from muniment_server.store.projects import visible
+from muniment_server.store.tables import keys, params, records, runs, tags
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Which params, tags and metrics come with a run: a set of names, or None for all of them."""
+
+    params: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    metrics: frozenset[str] | None = None
+
+
+EVERYTHING = Columns()
+
+
+def row_of(connection: sa.Connection, scope: Scope, project_id: int, run_id: str, as_of: int | None) -> sa.Row[Any]:
+    """The row of a run's version at a position.
+
+    Raises:
+        NotFound: there was no such run.
+        Gone: it was erased since, and its past with it.
+    """
+    query = (
+        current.versions("run")
+        .join(records, sa.and_(records.c.project_id == runs.c.project_id, records.c.no == runs.c.no))
+        .where(
+            records.c.project_id == project_id,
+            records.c.id == run_id,
+            current.at(runs, as_of),
+            visible(scope, runs.c.project_id),
+        )
+    )
+    row = connection.execute(query).first()
+    if row is not None:
+        return row
+    if as_of is not None and _erased(connection, project_id, run_id):
+        raise Gone(f"run {run_id} was erased, and its past with it", field="run")
+    then = "" if as_of is None else f" as of position {as_of}"
+    raise NotFound(f"run {run_id} does not exist in this project{then}", field="run")
+
+
+def _erased(connection: sa.Connection, project_id: int, run_id: str) -> bool:
+    query = sa.select(runs.c.no).where(
+        runs.c.project_id == project_id, runs.c.id == run_id, current.at(runs, None), runs.c.lifecycle == "erased"
+    )
+    return connection.execute(query).first() is not None
+
+
+def find(connection: sa.Connection, scope: Scope, project_id: int, run_id: str, *, as_of: int | None = None) -> RunData:
+    """One run with everything logged to it."""
+    row = row_of(connection, scope, project_id, run_id, as_of)
+    return with_data(connection, project_id, [row], EVERYTHING, as_of)[0]
+
+
+def with_data(
+    connection: sa.Connection, project_id: int, rows: Iterable[sa.Row[Any]], columns: Columns, as_of: int | None
+) -> list[RunData]:
+    """Runs, in the given order, with the chosen columns; three queries however many they are."""
+    found: list[tuple[int, Run]] = [(row.no, current.to_record("run", row)) for row in rows]
+    numbers = [no for no, _ in found]
+    run_params = _items(connection, params, project_id, numbers, columns.params, as_of)
+    run_tags = _items(connection, tags, project_id, numbers, columns.tags, as_of)
+    metrics = metrics_of(connection, project_id, {no: run.id for no, run in found}, columns.metrics, as_of)
+    return [
+        RunData(run=run, params=run_params.get(no, {}), tags=run_tags.get(no, {}), metrics=metrics.get(no, {}))
+        for no, run in found
+    ]
+
+
+def metrics_of(
+    connection: sa.Connection, project_id: int, numbers: dict[int, str], names: frozenset[str] | None, as_of: int | None
+) -> dict[int, dict[str, Any]]:
+    """Summaries of runs, given as {number: id}, by number and name."""
+    if names is not None and not names:
+        return {}
+    wanted = None if names is None else set(names)
+    found = summaries.of_runs(connection, project_id, numbers, wanted)
+    return found if as_of is None else past.summaries_as_of(connection, project_id, numbers, found, as_of)
+
+
+def _items(
+    connection: sa.Connection,
+    table: sa.Table,
+    project_id: int,
+    numbers: list[int],
+    names: frozenset[str] | None,
+    as_of: int | None,
+) -> dict[int, dict[str, str]]:
+    if not numbers or (names is not None and not names):
+        return {}
+    query = (
+        sa.select(table.c.run, keys.c.name, table.c.value)
+        .join(keys, sa.and_(keys.c.project_id == table.c.project_id, keys.c.no == table.c.key))
+        .where(table.c.project_id == project_id, table.c.run.in_(numbers))
+        .order_by(table.c.run, keys.c.name)
+    )
+    if names is not None:
+        query = query.where(keys.c.name.in_(sorted(names)))
+    if table is tags:
+        query = query.where(current.at(tags, as_of))
+    elif as_of is not None:
+        query = query.where(table.c.valid_from <= as_of)
+    found: dict[int, dict[str, str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.run, {})[row.name] = row.value
+    return found

@@ -1,0 +1,201 @@
+"""Pages: stretch by stretch, from where the last page ended, with a token that belongs to one question."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from muniment.model.errors import InvalidInput
+from sqlalchemy.sql.visitors import replacement_traverse
+
+from muniment_server.language.tree import And, Compare, Field, In, Node, Order
+from muniment_server.store import current
+from muniment_server.store.search.conditions import condition, text_compare
+from muniment_server.store.search.ordering import Component, Stretch, beyond, later_components, stretches
+from muniment_server.store.search.source import Source
+from muniment_server.store.tables import params, summaries, tags
+
+FEW = 2_000
+"""Matches of one condition up to which it pays to start from them rather than to walk an order."""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended: the stretch, and the values of its components and of the record's number."""
+
+    question: bytes
+    stretch: int
+    values: list[Any]
+
+
+def question_of(*parts: Any) -> bytes:
+    """Eight bytes that tell questions apart."""
+    return hashlib.sha256(msgspec.json.encode(parts)).digest()[:8]
+
+
+def to_token(place: Place) -> str:
+    """The opaque text of a place."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).decode().rstrip("=")
+
+
+def from_token(token: str, question: bytes) -> Place:
+    """The place that a token names.
+
+    Raises:
+        InvalidInput: it is no token, or belongs to another question.
+    """
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        place = msgspec.msgpack.decode(raw, type=Place)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise InvalidInput("page is no token of this store; leave it out to start", field="page") from None
+    if place.question != question:
+        raise InvalidInput(
+            "page is of another question: where, order_by, as_of and the project must be those of the first page",
+            field="page",
+        )
+    return place
+
+
+def page(
+    source: Source, where: Node, orders: list[Order], extra: Any, limit: int, question: bytes, token: str | None
+) -> tuple[list[sa.Row[Any]], str | None]:
+    """(rows, token of the next page) of a search.
+
+    Args:
+        source: what is searched.
+        where: the condition.
+        orders: sort keys; none is newest first.
+        extra: a further SQL condition on the table.
+        limit: rows in the page.
+        question: what the token must belong to.
+        token: where the last page ended.
+    """
+    place = from_token(token, question) if token else None
+    conditions = [source.base(), extra, condition(source, where)]
+    down = orders[0].descending if orders else True
+    tie = Component(source.table.c.no, down)
+    later = [part for order in orders[1:] for part in later_components(source, order)]
+    parts = stretches(source, orders[0]) if orders else [Stretch(sa.true(), ())]
+    found: list[sa.Row[Any]] = []
+    for number, part in enumerate(parts):
+        if place is not None and number < place.stretch:
+            continue
+        components = [*part.components, *later, tie]
+        if place is not None and number == place.stretch and len(place.values) != len(components):
+            raise InvalidInput("page is no token of this question; leave it out to start", field="page")
+        after = beyond(components, place.values) if place is not None and number == place.stretch else sa.true()
+        rows = _stretch(source, where, orders, number, part, components, [*conditions, after], limit - len(found) + 1)
+        room = limit - len(found)
+        found.extend(rows[:room])
+        if len(rows) > room:
+            return found, _token(question, parts, number, found, components)
+    return found, None
+
+
+def _token(
+    question: bytes, parts: list[Stretch], number: int, found: list[sa.Row[Any]], components: list[Component]
+) -> str | None:
+    if not found:  # a page of no rows begins where the next one does
+        return None
+    values = list(found[-1])[-len(components) :]
+    return to_token(Place(question, number, values))
+
+
+def _stretch(
+    source: Source,
+    where: Node,
+    orders: list[Order],
+    number: int,
+    part: Stretch,
+    components: list[Component],
+    conditions: list[Any],
+    limit: int,
+) -> list[sa.Row[Any]]:
+    if limit <= 0:
+        return []
+    labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(components)]
+    ordering = [label.desc() if part.descending else label.asc() for label, part in zip(labelled, components, strict=True)]
+    if number == 0 and orders and _walks_index(source, orders[0].field) and not _selective(source, where):
+        return _walk(source, orders[0].field, components, conditions, limit)
+    query = current.versions(source.kind, *labelled).where(*conditions, part.condition).order_by(*ordering).limit(limit)
+    return list(source.connection.execute(query))
+
+
+def _walks_index(source: Source, field: Field) -> bool:
+    return (
+        source.as_of is None and field.kind == "metric" and field.aggregate == "last" and source.key(field) is not None
+    )
+
+
+def _walk(
+    source: Source, field: Field, components: list[Component], conditions: list[Any], limit: int
+) -> list[sa.Row[Any]]:
+    """Walk the index of a metric's values and stop at the limit."""
+    value, *others = components
+    walked = summaries.alias("walked")
+    replaced = [Component(walked.c.last, value.descending), *others]
+    # the tie-breaker must be the index's own column, or the walk would be sorted again
+    replaced[-1] = Component(walked.c.run, others[-1].descending)
+    labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(replaced)]
+    ordering = [
+        part.expression.desc() if part.descending else part.expression.asc() for part in replaced
+    ]
+    query = (
+        current.versions(source.kind, *labelled)
+        .select_from(walked)
+        .join(source.table, sa.and_(source.table.c.project_id == walked.c.project_id, source.table.c.no == walked.c.run))
+        .where(
+            walked.c.project_id == source.project_id,
+            walked.c.key == source.key(field),
+            walked.c.last.isnot(None),
+            *(_on_walked(clause, value, walked) for clause in conditions),
+        )
+        .order_by(*ordering)
+        .limit(limit)
+    )
+    return list(source.connection.execute(query.with_hint(walked, "INDEXED BY summaries_last", "sqlite")))
+
+
+def _on_walked(clause: Any, value: Component, walked: Any) -> Any:
+    """A condition with the walked value in place of the subquery that would look it up again."""
+    return replacement_traverse(clause, {}, lambda part, **_: walked.c.last if part is value.expression else None)
+
+
+def _selective(source: Source, where: Node) -> bool:
+    """Whether one of the conditions that must hold has so few matches that sorting them is cheaper than walking."""
+    conjuncts = where.items if isinstance(where, And) else (where,)
+    for node in conjuncts:
+        query = _candidates(source, node)
+        if query is not None:
+            counted = sa.select(sa.func.count()).select_from(query.limit(FEW + 1).subquery())
+            if source.connection.execute(counted).scalar_one() <= FEW:
+                return True
+    return False
+
+
+def _candidates(source: Source, node: Node) -> sa.Select[Any] | None:
+    """The rows that an index holds for a condition, if one does."""
+    if not isinstance(node, Compare | In) or node.field.kind == "attribute":
+        return None
+    key = source.key(node.field)
+    if key is None:
+        return None
+    if isinstance(node, Compare) and node.field.kind in {"param", "tag"}:
+        if node.op != "=" or not isinstance(node.value, str):
+            return None
+        table = params if node.field.kind == "param" else tags
+        found = sa.select(table.c.run).where(
+            table.c.project_id == source.project_id, table.c.key == key, text_compare(table, "=", node.value)
+        )
+        return found.where(table.c.valid_to.is_(None)) if table is tags else found
+    return None
+
+
+def count(source: Source, where: Node, extra: Any) -> int:
+    """How many records match."""
+    query = sa.select(sa.func.count()).select_from(source.table)
+    return int(source.connection.execute(query.where(source.base(), extra, condition(source, where))).scalar_one())

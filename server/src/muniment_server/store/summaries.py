@@ -1,0 +1,99 @@
+"""Summaries: one row per (run, metric), folded by the database itself so that no process has to remember them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from muniment.model.metric import Summary, to_wire
+
+from muniment_server.segments.columns import Fold
+from muniment_server.store.engine import Prepared
+from muniment_server.store.tables import keys, summaries
+
+COLUMNS = ("count", "last", "last_step", "last_timestamp", "first", "first_step", "first_timestamp",
+           "min", "min_step", "max", "max_step")  # fmt: skip
+
+
+def fold_row(project_id: int, run: int, key: int, position: int, fold: Fold) -> dict[str, Any]:
+    """The row that `FOLD` merges into the table."""
+    row: dict[str, Any] = {"project_id": project_id, "run": run, "key": key, "position": position}
+    for name in COLUMNS:
+        row[name] = getattr(fold, name)
+    return row
+
+
+def _folding(insert: Callable[[sa.Table], Any]) -> Any:
+    """INSERT … ON CONFLICT DO UPDATE that merges two summaries, whatever the order they come in (rule 9)."""
+    old, statement = summaries.c, insert(summaries)
+    new = statement.excluded
+    # NULL is NaN and counts as less than every number
+    later_value = sa.and_(new["last"].isnot(None), sa.or_(old.last.is_(None), new["last"] > old.last))
+    later = sa.or_(
+        new.last_step > old.last_step,
+        sa.and_(new.last_step == old.last_step, new.last_timestamp > old.last_timestamp),
+        sa.and_(new.last_step == old.last_step, new.last_timestamp == old.last_timestamp, later_value),
+    )
+    earlier_value = sa.and_(old.first.isnot(None), sa.or_(new["first"].is_(None), new["first"] < old.first))
+    earlier = sa.or_(
+        new.first_step < old.first_step,
+        sa.and_(new.first_step == old.first_step, new.first_timestamp < old.first_timestamp),
+        sa.and_(new.first_step == old.first_step, new.first_timestamp == old.first_timestamp, earlier_value),
+    )
+    lower = sa.or_(
+        sa.and_(old.min.is_(None), new["min"].isnot(None)),
+        new["min"] < old.min,
+        sa.and_(new["min"] == old.min, new.min_step < old.min_step),
+    )
+    higher = sa.or_(
+        sa.and_(old.max.is_(None), new["max"].isnot(None)),
+        new["max"] > old.max,
+        sa.and_(new["max"] == old.max, new.max_step < old.max_step),
+    )
+    chosen = {
+        later: ("last", "last_step", "last_timestamp"),
+        earlier: ("first", "first_step", "first_timestamp"),
+        lower: ("min", "min_step"),
+        higher: ("max", "max_step"),
+    }
+    changes: dict[str, Any] = {
+        name: sa.case((wins, new[name]), else_=old[name]) for wins, names in chosen.items() for name in names
+    }
+    changes["count"] = old["count"] + new["count"]
+    changes["position"] = sa.case((new.position > old.position, new.position), else_=old.position)
+    return statement.on_conflict_do_update(index_elements=["project_id", "run", "key"], set_=changes)
+
+
+FOLD = Prepared(_folding)
+
+
+def to_summary(row: Any) -> Summary:
+    """The record of a row that has the summary's columns."""
+    return Summary(
+        count=row.count, last=_number(row.last), last_step=row.last_step, last_timestamp=row.last_timestamp,
+        first=_number(row.first), first_step=row.first_step, first_timestamp=row.first_timestamp,
+        min=row.min, min_step=row.min_step, max=row.max, max_step=row.max_step, position=row.position,
+    )  # fmt: skip
+
+
+def _number(stored: float | None) -> Any:
+    return "NaN" if stored is None else to_wire(stored)
+
+
+def of_runs(
+    connection: sa.Connection, project_id: int, runs: Iterable[int], names: set[str] | None = None
+) -> dict[int, dict[str, Summary]]:
+    """The current summaries of some runs, by run number and metric name."""
+    query = (
+        sa.select(summaries, keys.c.name)
+        .join(keys, sa.and_(keys.c.project_id == summaries.c.project_id, keys.c.no == summaries.c.key))
+        .where(summaries.c.project_id == project_id, summaries.c.run.in_(list(runs)))
+        .order_by(summaries.c.run, keys.c.name)
+    )
+    if names is not None:
+        query = query.where(keys.c.name.in_(sorted(names)))
+    found: dict[int, dict[str, Summary]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.run, {})[row.name] = to_summary(row)
+    return found

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import structlog
@@ -64,7 +65,7 @@ class Application:
         route, status = None, 500
         try:
             self._check_host(headers.get("host", ""))
-            route, path = self._find(scope["method"], scope["path"])
+            route, path = self._find(scope["method"], scope["raw_path"].decode("latin-1"))
             call = await self._call(route, path, scope, headers, receive)
             answer = await route.handler(call)
             if isinstance(answer, Stream):
@@ -97,7 +98,7 @@ class Application:
         for pattern, route in self._table.get((method, path.count("/")), ()):
             found = pattern.match(path)
             if found:
-                return route, found.groupdict()
+                return route, {name: _unquoted(name, value) for name, value in found.groupdict().items()}
         others = [
             other for other in _METHODS
             if any(pattern.match(path) for pattern, _ in self._table.get((other, path.count("/")), ()))
@@ -139,6 +140,15 @@ class Application:
         return decode(decoder, raw)
 
 
+def _unquoted(name: str, value: str) -> str:
+    if "%" not in value:
+        return value
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidInput(f"the {name} in the path is not UTF-8", field=name) from None
+
+
 def decode(decoder: Any, raw: bytes) -> Any:
     """A request's body, decoded and checked.
 
@@ -161,8 +171,6 @@ def decode(decoder: Any, raw: bytes) -> Any:
 
 
 def _query(route: Route, raw: bytes) -> Any:
-    from urllib.parse import parse_qsl  # noqa: PLC0415 - used by routes with parameters only
-
     if not raw and route.query is None:
         return None
     try:

@@ -21,7 +21,7 @@ class Feed:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may close the feed while this very thread holds it
         self._positions: dict[int, int] = {}
         self._waiting: dict[int, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
         self.closed = False

@@ -101,7 +101,8 @@ class Store:
     @cached_property
     def name(self) -> str:
         """The store's URL without its password."""
-        return self.url.render_as_string(hide_password=True)
+        plain = self.url.set(drivername=self.dialect)
+        return plain.render_as_string(hide_password=True)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -312,4 +313,5 @@ def shipped(connection: sa.Connection, name: str, runs: list[int], values: list[
         sa.cast(sa.literal(runs, postgresql.ARRAY(sa.BigInteger())), postgresql.ARRAY(sa.BigInteger())),
         sa.cast(sa.literal(values, postgresql.ARRAY(sa.Double())), postgresql.ARRAY(sa.Double())),
     )
-    return arrays.table_valued(sa.column("run", sa.BigInteger()), sa.column("value", sa.Double()), name=name)
+    columns = sa.column("run", sa.BigInteger()), sa.column("value", sa.Double())
+    return arrays.table_valued(*columns, name=name).render_derived()

@@ -1,0 +1,52 @@
+"""Muniment: record experiments, runs and metrics, and ask what was best, now and as of the past.
+
+::
+
+    import muniment
+
+    with muniment.start_run("churn", params={"lr": 0.1}) as run:
+        run.log({"auc": 0.91}, step=0)
+
+    muniment.best("auc").run.name
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from muniment.client import Client
+    from muniment.fluent import best, connect, connection, disconnect, history, search, start_run
+    from muniment.model.errors import MunimentError
+    from muniment.recorder import ActiveRun
+
+__all__ = [
+    "ActiveRun",
+    "Client",
+    "MunimentError",
+    "best",
+    "connect",
+    "connection",
+    "disconnect",
+    "history",
+    "search",
+    "start_run",
+]
+
+_HOMES = {
+    "ActiveRun": "muniment.recorder",
+    "Client": "muniment.client",
+    "MunimentError": "muniment.model.errors",
+} | dict.fromkeys(("best", "connect", "connection", "disconnect", "history", "search", "start_run"), "muniment.fluent")
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for on first use, so that `import muniment` costs next to nothing."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'muniment' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    found = getattr(import_module(home), name)
+    globals()[name] = found
+    return found

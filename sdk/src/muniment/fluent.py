@@ -1,0 +1,161 @@
+"""The functions of `import muniment`: one store, one project, as few words as possible."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from muniment.client import Client
+from muniment.model.errors import NotFound
+from muniment.model.ids import new_id
+from muniment.model.run import NewRun, RunData, RunKind
+from muniment.model.search import Query
+from muniment.recorder import ActiveRun, plain
+
+DEFAULT_URL = "http://127.0.0.1:5050"
+
+_lock = threading.Lock()
+_client: Client | None = None
+
+
+def connect(url: str | None = None, project: str | None = None) -> Client:
+    """Choose the store and project that the functions of this module use.
+
+    Args:
+        url: ``http://HOST:PORT``, or ``sqlite:///PATH`` to work without a server. Default: ``$MUNIMENT_URL``, or
+            http://127.0.0.1:5050.
+        project: default: ``$MUNIMENT_PROJECT``, or ``default``.
+    """
+    global _client  # noqa: PLW0603 - one connection per process is the point of this module
+    made = Client(url or os.environ.get("MUNIMENT_URL") or DEFAULT_URL, project or os.environ.get("MUNIMENT_PROJECT") or "default")
+    with _lock:
+        before, _client = _client, made
+    if before is not None:
+        before.close()
+    return made
+
+
+def disconnect() -> None:
+    """Close the connection; an embedded store is sealed."""
+    global _client  # noqa: PLW0603
+    with _lock:
+        before, _client = _client, None
+    if before is not None:
+        before.close()
+
+
+def connection() -> Client:
+    """The connection in use; opened on first use."""
+    return _client or connect()
+
+
+def start_run(
+    experiment: str,
+    name: str | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    kind: RunKind = "training",
+    parent: str | None = None,
+    seeds: Mapping[str, int] | None = None,
+    description: str | None = None,
+) -> ActiveRun:
+    """Start a run of an experiment, which is created if it does not exist.
+
+    Example::
+
+        with muniment.start_run("churn", params={"lr": 0.1}) as run:
+            for step in range(100):
+                run.log({"loss": 1 / (step + 1)}, step=step)
+    """
+    used = connection()
+    used.create_experiment(experiment)
+    new = NewRun(
+        experiment=experiment,
+        id=new_id(),
+        name=name,
+        kind=kind,
+        parent=parent,
+        description=description,
+        seeds=None if seeds is None else dict(seeds),
+        params={key: plain(value) for key, value in (params or {}).items()},
+        tags=dict(tags or {}),
+    )
+    return ActiveRun(used, used.create_run(new))
+
+
+def search(
+    where: str = "",
+    *,
+    order_by: str | list[str] = (),  # type: ignore[assignment]
+    limit: int = 100,
+    columns: list[str] | None = None,
+    as_of: int | str | None = None,
+) -> list[RunData]:
+    """The runs that match a condition.
+
+    Args:
+        where: such as ``metrics.auc > 0.9 AND params.model = 'gbm'``.
+        order_by: such as ``metrics.auc DESC``, or a list of these.
+        limit: how many at the most; pages are fetched as needed.
+        columns: what comes with each run, such as ``["params", "metrics.auc"]``; everything if left out.
+        as_of: a position or a time to ask the past.
+    """
+    keys = [order_by] if isinstance(order_by, str) else list(order_by)
+    query = Query(where=where, order_by=keys, columns=columns, as_of=as_of)
+    found: list[RunData] = []
+    for run in _pages(query, limit):
+        found.append(run)
+    return found
+
+
+def _pages(query: Query, limit: int) -> Iterator[RunData]:
+    left, used = limit, connection()
+    while left > 0:
+        page = used.search(msgspec.structs.replace(query, limit=min(left, 1_000)))
+        yield from page.runs
+        left -= len(page.runs)
+        if page.next is None:
+            return
+        query = msgspec.structs.replace(query, page=page.next)
+
+
+def best(
+    metric: str,
+    *,
+    where: str = "",
+    maximize: bool = True,
+    as_of: int | str | None = None,
+) -> RunData:
+    """The run whose last value of a metric is the greatest, or the least.
+
+    Raises:
+        NotFound: no run that matches has a finite value of the metric.
+    """
+    field = f"metrics.`{metric.replace('`', '``')}`"
+    direction = "DESC" if maximize else "ASC"
+    condition = f"({where}) AND NOT {field} IS NULL" if where.strip() else f"NOT {field} IS NULL"
+    found = search(condition, order_by=f"{field} {direction}", limit=1, as_of=as_of)
+    if not found or isinstance(found[0].metrics[metric].last, str):
+        raise NotFound(f"no run that matches has a value of {metric!r}")
+    return found[0]
+
+
+def history(run: str, metric: str, *, as_of: int | str | None = None) -> list[tuple[int, int, float]]:
+    """The points of one metric of a run, as (step, epoch milliseconds, value), in order."""
+    from array import array  # noqa: PLC0415
+
+    used, points, page = connection(), [], None
+    while True:
+        found = used.series(run, metric, as_of=as_of, page=page)
+        assert isinstance(found.step, bytes)
+        assert isinstance(found.timestamp, bytes)
+        assert isinstance(found.value, bytes)
+        points += list(zip(array("q", found.step), array("q", found.timestamp), array("d", found.value), strict=True))
+        if found.next is None:
+            return points
+        page = found.next

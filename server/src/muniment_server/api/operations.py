@@ -1,0 +1,47 @@
+"""What operators and programs ask of a server: health, version, measurements, the description of its API."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from muniment_server.api import telemetry
+from muniment_server.api.routing import Call, Plain, Route
+from muniment_server.policy.access import Permission
+from muniment_server.services import health
+
+
+async def get_health(call: Call) -> Plain:
+    """`OK` if this server can serve; otherwise a problem that says why not."""
+    await asyncio.to_thread(health.check, call.workspace)
+    return Plain("OK")
+
+
+async def get_version(call: Call) -> Plain:
+    """The release of this server."""
+    del call
+    return Plain(version("muniment"))
+
+
+async def get_metrics(call: Call) -> Plain:
+    """What Prometheus scrapes."""
+    return Plain(telemetry.exposition(call.workspace), CONTENT_TYPE_LATEST)
+
+
+async def get_openapi(call: Call) -> msgspec.Raw:
+    """This description, as OpenAPI 3.1."""
+    from muniment_server.api import openapi  # noqa: PLC0415 - it describes this module too
+
+    del call
+    return msgspec.Raw(openapi.document())
+
+
+ROUTES = [
+    Route(method="GET", path="/health", handler=get_health, permission=Permission.PUBLIC, answer=str, media="text/plain"),
+    Route(method="GET", path="/version", handler=get_version, permission=Permission.PUBLIC, answer=str, media="text/plain"),
+    Route(method="GET", path="/metrics", handler=get_metrics, permission=Permission.READ, answer=str, media="text/plain"),
+    Route(method="GET", path="/v1/openapi.json", handler=get_openapi, permission=Permission.PUBLIC, answer=dict),
+]  # fmt: skip

@@ -1,0 +1,18 @@
+"""What starts a process: the server's part of the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the server's commands to the `muniment` command line. Called through an entry point."""
+    from muniment_server.commands import demo, migrate, serve, verify  # noqa: PLC0415 - keep `muniment --help` quick
+
+    app.command("serve")(serve.serve)
+    app.command("migrate")(migrate.migrate)
+    app.command("verify")(verify.verify)
+    app.command("demo")(demo.demo)

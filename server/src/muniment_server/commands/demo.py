@@ -1,0 +1,5 @@
+"""`muniment demo`: real models on real data, recorded."""
+
+
+def demo() -> None:
+    """Train a sweep."""

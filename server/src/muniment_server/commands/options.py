@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muniment_server.services.workspace import data_folder
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        help="sqlite:///PATH or postgresql://USER@HOST/DATABASE. Default: a file in your data directory.",
+        envvar="MUNIMENT_STORE",
+    ),
+]
+TrustOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the signing key and the published checkpoints. Keep it away from the store.",
+        envvar="MUNIMENT_TRUST",
+    ),
+]
+
+
+def store_url(given: str | None) -> str:
+    """The store to use: the given one, or a file in the user's data directory."""
+    if given:
+        return given
+    folder = data_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'store.db'}"

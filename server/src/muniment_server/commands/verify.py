@@ -1,0 +1,67 @@
+"""`muniment verify`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+from muniment.model.ledger import Verification
+from rich.console import Console
+from rich.table import Table
+
+from muniment_server.commands.options import StoreOption, TrustOption, store_url
+from muniment_server.services import verify as verification
+from muniment_server.services.trust import TrustFolder
+from muniment_server.services.workspace import default_trust
+from muniment_server.store import migrations
+from muniment_server.store.engine import Store
+
+
+def verify(
+    store: StoreOption = None,
+    trust: TrustOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Check a store's whole history against its seals, and its records against its history.
+
+    Exit status 1 if anything is wrong. What was changed after the last published checkpoint, and agrees with itself,
+    cannot be told.
+
+    Examples:
+
+      muniment verify
+
+      muniment verify --store sqlite:///team.db --trust /mnt/elsewhere/trust --json
+    """
+    opened = Store(store_url(store))
+    try:
+        migrations.prepare(opened, migrate=False)
+        outcome = verification.store(opened, TrustFolder(trust or default_trust(opened)))
+    finally:
+        opened.close()
+    if json:
+        typer.echo(msgspec.json.encode(outcome).decode())
+    else:
+        _show(opened.name, outcome)
+    raise typer.Exit(0 if outcome.ok else 1)
+
+
+def _show(name: str, outcome: Verification) -> None:
+    console = Console()
+    table = Table(title=name, title_justify="left", show_header=False)
+    for label, value in (
+        ("projects", outcome.projects),
+        ("entries", outcome.entries),
+        ("… under a seal", outcome.sealed),
+        ("… published outside", outcome.published),
+        ("points", outcome.points),
+        ("records", outcome.records),
+        ("seals", outcome.seals),
+    ):
+        table.add_row(label, f"{value:,}")
+    console.print(table)
+    if outcome.ok:
+        console.print("[green]✓ everything is as it was committed[/green]")
+    for finding in outcome.findings:
+        console.print(f"[red]✗ project {finding.project}, position {finding.position}[/red] ({finding.where}): {finding.problem}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -46,7 +46,7 @@ class Client:
         """Close the connection; an embedded store is sealed."""
         self._transport.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -114,9 +114,7 @@ class Client:
         """One page of a search."""
         return self.call("POST", f"{self._base}/search", Page, query)
 
-    def series(
-        self, run: str, key: str, *, as_of: int | str | None = None, page: str | None = None
-    ) -> Series:
+    def series(self, run: str, key: str, *, as_of: int | str | None = None, page: str | None = None) -> Series:
         """A page of one series; its columns are packed 64-bit little-endian (`array.array` or numpy read them)."""
         return self.call("GET", f"{self._base}/runs/{run}/series{_query(key=key, as_of=as_of, page=page)}", Series)
 

@@ -30,8 +30,10 @@ def connect(url: str | None = None, project: str | None = None) -> Client:
             http://127.0.0.1:5050.
         project: default: ``$MUNIMENT_PROJECT``, or ``default``.
     """
-    global _client  # noqa: PLW0603 - one connection per process is the point of this module
-    made = Client(url or os.environ.get("MUNIMENT_URL") or DEFAULT_URL, project or os.environ.get("MUNIMENT_PROJECT") or "default")
+    global _client
+    made = Client(
+        url or os.environ.get("MUNIMENT_URL") or DEFAULT_URL, project or os.environ.get("MUNIMENT_PROJECT") or "default"
+    )
     with _lock:
         before, _client = _client, made
     if before is not None:
@@ -41,7 +43,7 @@ def connect(url: str | None = None, project: str | None = None) -> Client:
 
 def disconnect() -> None:
     """Close the connection; an embedded store is sealed."""
-    global _client  # noqa: PLW0603
+    global _client
     with _lock:
         before, _client = _client, None
     if before is not None:
@@ -107,10 +109,7 @@ def search(
     """
     keys = [order_by] if isinstance(order_by, str) else list(order_by)
     query = Query(where=where, order_by=keys, columns=columns, as_of=as_of)
-    found: list[RunData] = []
-    for run in _pages(query, limit):
-        found.append(run)
-    return found
+    return list(_pages(query, limit))
 
 
 def _pages(query: Query, limit: int) -> Iterator[RunData]:

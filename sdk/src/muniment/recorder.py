@@ -7,7 +7,7 @@ import threading
 import time
 from array import array
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import Any, Self, SupportsFloat
 
 from muniment.client import Client
 from muniment.model.errors import MunimentError
@@ -47,7 +47,9 @@ class ActiveRun:
         """The run's name."""
         return self.run.name
 
-    def log(self, metrics: Mapping[str, SupportsFloat], *, step: int | None = None, timestamp: int | None = None) -> None:
+    def log(
+        self, metrics: Mapping[str, SupportsFloat], *, step: int | None = None, timestamp: int | None = None
+    ) -> None:
         """Log one point of each of these metrics.
 
         Args:
@@ -101,7 +103,7 @@ class ActiveRun:
         self.run = self._client.update_run(self.id, RunChange(state=state))
         return self.run
 
-    def __enter__(self) -> ActiveRun:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:

@@ -54,7 +54,9 @@ class HttpTransport:
         import urllib3  # noqa: PLC0415 - importing muniment costs nothing of this
 
         self._url = url.rstrip("/")
-        self._retries = urllib3.Retry(total=4, backoff_factor=0.2, allowed_methods=None, status_forcelist=[503], raise_on_status=False)
+        self._retries = urllib3.Retry(
+            total=4, backoff_factor=0.2, allowed_methods=None, status_forcelist=[503], raise_on_status=False
+        )
         self._pool: urllib3.PoolManager = urllib3.PoolManager(
             num_pools=2, maxsize=16, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), retries=self._retries
         )

@@ -32,7 +32,6 @@ def best(
     """Which run is best by a metric, now or as of the past.
 
     Examples:
-
       muniment best accuracy
 
       muniment best loss --minimize --where "params.model = 'gbm'"

@@ -65,9 +65,7 @@ class LogPoints(NewPoints, frozen=True, kw_only=True, tag_field="do", tag="run.l
     run: Id
 
 
-Command = (
-    CreateExperiment | UpdateExperiment | CreateRun | UpdateRun | BeginAttempt | LogParams | SetTags | LogPoints
-)
+Command = CreateExperiment | UpdateExperiment | CreateRun | UpdateRun | BeginAttempt | LogParams | SetTags | LogPoints
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -36,5 +36,5 @@ class ExperimentChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Fields to change; what is left out stays."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
-    description: str | None | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
     lifecycle: Literal["active", "deleted"] | msgspec.UnsetType = msgspec.UNSET

@@ -154,10 +154,16 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
 
 def seal_hash(number: int, micros: int, project: str, size: int, root: str, previous: str) -> bytes:
     """The 32 bytes that a seal's signature covers."""
-    body = canonical({
-        "number": number, "previous": previous, "project": project, "root": root, "size": size,
-        "time": instant(micros),
-    })
+    body = canonical(
+        {
+            "number": number,
+            "previous": previous,
+            "project": project,
+            "root": root,
+            "size": size,
+            "time": instant(micros),
+        }
+    )
     return hashlib.sha256(b"muniment seal 1\n" + body).digest()
 
 
@@ -205,6 +211,3 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     published: int
     """Entries under a seal that was also found in the checkpoints kept outside the database."""
     findings: list[Finding] = []
-
-
-

@@ -56,9 +56,7 @@ def check_slug(text: str, field: str = "slug") -> str:
         InvalidInput: it cannot.
     """
     if not _SLUG.match(text):
-        raise InvalidInput(
-            f"{field} must be 1 to 63 of a-z, 0-9 and inner dashes, not {text[:80]!r}", field=field
-        )
+        raise InvalidInput(f"{field} must be 1 to 63 of a-z, 0-9 and inner dashes, not {text[:80]!r}", field=field)
     return text
 
 

@@ -33,7 +33,7 @@ class NewProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ProjectChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fields to change; what is left out stays."""
 
-    description: str | None | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,18 +99,18 @@ class RunChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     state: RunState | msgspec.UnsetType = msgspec.UNSET
-    parent: Id | None | msgspec.UnsetType = msgspec.UNSET
+    parent: Id | msgspec.UnsetType | None = msgspec.UNSET
     lifecycle: Literal["active", "deleted"] | msgspec.UnsetType = msgspec.UNSET
-    description: str | None | msgspec.UnsetType = msgspec.UNSET
-    user: str | None | msgspec.UnsetType = msgspec.UNSET
-    code: Code | None | msgspec.UnsetType = msgspec.UNSET
-    environment: Environment | None | msgspec.UnsetType = msgspec.UNSET
-    seeds: dict[str, int] | None | msgspec.UnsetType = msgspec.UNSET
-    started_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
-    ended_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    user: str | msgspec.UnsetType | None = msgspec.UNSET
+    code: Code | msgspec.UnsetType | None = msgspec.UNSET
+    environment: Environment | msgspec.UnsetType | None = msgspec.UNSET
+    seeds: dict[str, int] | msgspec.UnsetType | None = msgspec.UNSET
+    started_at: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    ended_at: datetime | msgspec.UnsetType | None = msgspec.UNSET
 
 
-def param_text(value: str | int | float | bool) -> str:
+def param_text(value: str | float | bool) -> str:
     """The text under which a param is kept: as a Python or JSON user would write it."""
     if isinstance(value, str):
         return value

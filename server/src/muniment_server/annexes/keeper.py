@@ -12,11 +12,11 @@ import time
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from muniment.model.errors import MunimentError
 from muniment.model.ids import new_id
 from muniment.model.ledger import Seal
-from sqlalchemy.exc import SQLAlchemyError
-
 from muniment_server.segments.level1 import TARGET
 from muniment_server.services.workspace import Workspace, now
 from muniment_server.store import compaction, leases, projects, receipts, sealing, tiles

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import structlog
-from muniment.model.errors import InvalidInput, MunimentError, NotFound, TooLarge, Unavailable
 from starlette.routing import compile_path
 
+from muniment.model.errors import InvalidInput, MunimentError, NotFound, TooLarge, Unavailable
 from muniment_server.api import telemetry
 from muniment_server.api.problems import RETRY_SECONDS, problem
 from muniment_server.api.routing import Call, Plain, Route, Stream, receipt_for
@@ -54,6 +54,7 @@ class Application:
             self._table.setdefault((route.method, route.path.count("/")), []).append((pattern, route))
 
     async def __call__(self, scope: ASGI, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
@@ -78,7 +79,7 @@ class Application:
             status = await _refuse(send, error)
         except asyncio.CancelledError:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a bug is logged and answered, never a dropped connection
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             status = await _refuse(send, MunimentError("something went wrong inside Muniment; its log says what"))
         finally:
@@ -182,7 +183,7 @@ def _query(route: Route, raw: bytes) -> Any:
         raise InvalidInput("a query parameter is given twice", field="query")
     if route.query is None:
         if given:
-            raise InvalidInput(f"{route.path} takes no query parameters, not {sorted(given)[0]!r}", field="query")
+            raise InvalidInput(f"{route.path} takes no query parameters, not {min(given)!r}", field="query")
         return None
     try:
         return msgspec.convert(given, route.query, strict=False)
@@ -255,9 +256,7 @@ async def _refuse(send: Send, error: MunimentError) -> int:
     return made.status
 
 
-async def _send(
-    send: Send, status: int, body: bytes, media: str, extra: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
+async def _send(send: Send, status: int, body: bytes, media: str, extra: Sequence[tuple[bytes, bytes]] = ()) -> None:
     headers = [
         (b"content-type", media.encode()),
         (b"content-length", str(len(body)).encode()),
@@ -299,5 +298,3 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from muniment_server.api.doors import ROUTES
 from muniment_server.api.problems import Problem
 from muniment_server.api.routing import Route
 
@@ -17,18 +16,22 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _TEMPLATE = "#/components/schemas/{name}"
 
 
-@lru_cache(maxsize=1)
-def document() -> bytes:
+@lru_cache(maxsize=2)
+def document(routes: tuple[Route, ...]) -> bytes:
     """The document as JSON, in a stable order."""
-    types = [kind for route in ROUTES for kind in (route.body, route.answer, route.query) if kind is not None]
+    types = [kind for route in routes for kind in (route.body, route.answer, route.query) if kind is not None]
     schemas, components = msgspec.json.schema_components([*types, Problem], ref_template=_TEMPLATE)
     by_type = dict(zip(map(repr, [*types, Problem]), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
+    for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type, components)
     whole = {
         "openapi": "3.1.0",
-        "info": {"title": "Muniment", "version": version("muniment"), "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "Muniment",
+            "version": version("muniment"),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "paths": paths,
         "components": {"schemas": {name: components[name] for name in sorted(components)}},
     }
@@ -59,7 +62,12 @@ def _operation(route: Route, by_type: dict[str, Any], components: dict[str, Any]
     if route.query is not None:
         made["parameters"] += _query(route.query, components)
     if route.method != "GET":
-        key = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200}}
+        key = {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 200},
+        }
         made["parameters"].append(key)
     if route.body is not None:
         schema = by_type[repr(route.body)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from importlib.metadata import version
 
-import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from muniment_server.api import telemetry
@@ -31,17 +30,10 @@ async def get_metrics(call: Call) -> Plain:
     return Plain(telemetry.exposition(call.workspace), CONTENT_TYPE_LATEST)
 
 
-async def get_openapi(call: Call) -> msgspec.Raw:
-    """This description, as OpenAPI 3.1."""
-    from muniment_server.api import openapi  # noqa: PLC0415 - it describes this module too
-
-    del call
-    return msgspec.Raw(openapi.document())
-
+_TEXT = "text/plain"
 
 ROUTES = [
-    Route(method="GET", path="/health", handler=get_health, permission=Permission.PUBLIC, answer=str, media="text/plain"),
-    Route(method="GET", path="/version", handler=get_version, permission=Permission.PUBLIC, answer=str, media="text/plain"),
-    Route(method="GET", path="/metrics", handler=get_metrics, permission=Permission.READ, answer=str, media="text/plain"),
-    Route(method="GET", path="/v1/openapi.json", handler=get_openapi, permission=Permission.PUBLIC, answer=dict),
+    Route(method="GET", path="/health", handler=get_health, permission=Permission.PUBLIC, answer=str, media=_TEXT),
+    Route(method="GET", path="/version", handler=get_version, permission=Permission.PUBLIC, answer=str, media=_TEXT),
+    Route(method="GET", path="/metrics", handler=get_metrics, permission=Permission.READ, answer=str, media=_TEXT),
 ]  # fmt: skip

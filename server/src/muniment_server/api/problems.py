@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from muniment.model import errors
 
 STATUS: dict[type[errors.MunimentError], int] = {

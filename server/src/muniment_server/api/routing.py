@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from muniment.model.errors import InvalidInput
 
+from muniment.model.errors import InvalidInput
 from muniment_server.policy.access import Permission, Scope
-from muniment_server.services.workspace import Workspace
+from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.receipts import Receipt, receipt
 
+T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -31,6 +32,10 @@ class Call(msgspec.Struct, frozen=True):
     def project(self) -> str:
         """The project in the path."""
         return self.path["project"]
+
+    async def commit(self, change: Change[T]) -> T:
+        """Carry out a prepared write, and wait until it is durable."""
+        return await self.workspace.writer.write_async(change)
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

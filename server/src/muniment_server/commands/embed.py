@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from muniment.transport import Answer
-
 from muniment_server.annexes.keeper import Keeper
 from muniment_server.api.app import Application
 from muniment_server.api.doors import ROUTES

@@ -13,7 +13,6 @@ def migrate(store: StoreOption = None) -> None:
     """Bring a store's schema up to date. Back it up first; there is no way back.
 
     Examples:
-
       muniment migrate
 
       muniment migrate --store postgresql://muniment@db/muniment

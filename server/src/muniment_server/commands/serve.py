@@ -17,8 +17,8 @@ from typing import Annotated
 import structlog
 import typer
 import uvicorn
-from muniment.model.errors import Unavailable
 
+from muniment.model.errors import Unavailable
 from muniment_server.annexes.keeper import Keeper
 from muniment_server.api.app import Application
 from muniment_server.api.doors import ROUTES
@@ -50,7 +50,6 @@ def serve(
     """Serve a store over HTTP.
 
     Examples:
-
       muniment serve
 
       muniment serve --store sqlite:///team.db --port 8080
@@ -133,7 +132,8 @@ def _only_server_of(url: str) -> Iterator[None]:
         except OSError:
             owner = os.read(lock, 20).decode(errors="replace").strip()
             raise Unavailable(
-                f"{path} is served already, by process {owner or 'unknown'}; use that server, stop it, or name another --store"
+                f"{path} is served already, by process {owner or 'unknown'}: "
+                "use that server, stop it, or name another --store"
             ) from None
         os.truncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
@@ -153,7 +153,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise Unavailable(f"port {port} of {host} is taken; stop what listens there, or choose another --port") from None
+            raise Unavailable(
+                f"port {port} of {host} is taken; stop what listens there, or choose another --port"
+            ) from None
         raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror}") from None
     with listener:
         yield listener

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 import typer
-from muniment.model.ledger import Verification
 from rich.console import Console
 from rich.table import Table
 
+from muniment.model.ledger import Verification
 from muniment_server.commands.options import StoreOption, TrustOption, store_url
 from muniment_server.services import verify as verification
 from muniment_server.services.trust import TrustFolder
@@ -29,7 +29,6 @@ def verify(
     cannot be told.
 
     Examples:
-
       muniment verify
 
       muniment verify --store sqlite:///team.db --trust /mnt/elsewhere/trust --json
@@ -64,4 +63,6 @@ def _show(name: str, outcome: Verification) -> None:
     if outcome.ok:
         console.print("[green]✓ everything is as it was committed[/green]")
     for finding in outcome.findings:
-        console.print(f"[red]✗ project {finding.project}, position {finding.position}[/red] ({finding.where}): {finding.problem}")
+        console.print(
+            f"[red]✗ project {finding.project}, position {finding.position}[/red] ({finding.where}): {finding.problem}"
+        )

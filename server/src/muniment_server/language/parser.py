@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,9 +10,9 @@ from typing import Any, cast
 
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import VisitError
+
 from muniment.model.errors import InvalidInput, TooLarge
 from muniment.model.ids import parse_id
-
 from muniment_server.language.tree import (
     EVERYTHING,
     Aggregate,
@@ -63,7 +62,7 @@ def parse_where(text: str, kind: str) -> Node:
     """
     if not text.strip():
         return EVERYTHING
-    return cast(Node, _parse(text, "where", kind, "where"))
+    return cast("Node", _parse(text, "where", kind, "where"))
 
 
 @lru_cache(maxsize=2048)
@@ -73,7 +72,7 @@ def parse_order(text: str, kind: str) -> Order:
     Raises:
         InvalidInput: the text is no sort key.
     """
-    return cast(Order, _parse(text, "order", kind, "order_by"))
+    return cast("Order", _parse(text, "order", kind, "order_by"))
 
 
 def parse_column(text: str, kind: str) -> Field:
@@ -106,7 +105,9 @@ def _parse(text: str, start: str, kind: str, field: str) -> Node | Order:
 def _unexpected(text: str, field: str, error: UnexpectedInput) -> str:
     at = error.pos_in_stream
     if at is None or at < 0 or at >= len(text):
-        return f"{field} ends too early: {text[-60:]!r}; a condition reads like metrics.auc > 0.9 AND tags.team = 'risk'"
+        return (
+            f"{field} ends too early: {text[-60:]!r}; a condition reads like metrics.auc > 0.9 AND tags.team = 'risk'"
+        )
     return f"{field} cannot be read at character {at + 1}: {text[at : at + 40]!r}"
 
 
@@ -118,7 +119,7 @@ def _unquote(token: str) -> str:
 class _Literal:
     """A value as it was written, until its field tells what it must be."""
 
-    def __init__(self, raw: str | float | int, spelled: str) -> None:
+    def __init__(self, raw: str | float, spelled: str) -> None:
         self.raw = raw
         self.spelled = spelled
 
@@ -155,7 +156,7 @@ class _Builder(Transformer[Token, Any]):
     # fields
 
     def part(self, token: Token) -> str:
-        return _unquote(token) if token[0] in "`\"" else str(token)
+        return _unquote(token) if token[0] in '`"' else str(token)
 
     def field(self, first: Token, *rest: str) -> Field:
         family = _FAMILIES.get(first.lower())
@@ -179,16 +180,19 @@ class _Builder(Transformer[Token, Any]):
     def aggregated(self, aggregate: Token, field: Field) -> Field:
         if field.kind != "metric":
             raise self.wrong(f"{aggregate!s}(…) applies to metrics, not to {field}")
-        return Field("metric", field.name, cast(Aggregate, aggregate.lower()))
+        return Field("metric", field.name, cast("Aggregate", aggregate.lower()))
 
     # conditions
 
     def comparison(self, field: Field, op: Token, literal: _Literal) -> Node:
-        return Compare(field, cast(Comparison, str(op)), self.value(field, literal, str(op)))
+        return Compare(field, cast("Comparison", str(op)), self.value(field, literal, str(op)))
 
     def between(self, field: Field, *rest: Any) -> Node:
         *negation, low, high = rest
-        inside = (Compare(field, ">=", self.value(field, low, ">=")), Compare(field, "<=", self.value(field, high, "<=")))
+        inside = (
+            Compare(field, ">=", self.value(field, low, ">=")),
+            Compare(field, "<=", self.value(field, high, "<=")),
+        )
         if not negation:
             return And(inside)
         return And((Not(Missing(field)), Not(And(inside))))
@@ -275,8 +279,6 @@ class _Builder(Transformer[Token, Any]):
                 raise self.wrong(f"{field} is a time such as '2026-01-31T12:00:00Z', not {literal.spelled}") from None
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         try:
-            if not math.isfinite(literal.raw):
-                raise ValueError
             return datetime.fromtimestamp(literal.raw / 1000, tz=UTC)
         except (ValueError, OverflowError, OSError):
             raise self.wrong(f"{literal.spelled} as epoch milliseconds is out of range") from None

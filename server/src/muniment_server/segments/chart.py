@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from muniment.model.metric import Bucket, Point, to_wire
 
+from muniment.model.metric import Bucket, Point, to_wire
 from muniment_server.segments.columns import Floats, Ints, ordinal
 from muniment_server.segments.level1 import SeriesColumns
 

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
 from muniment.model.errors import InvalidInput, TooLarge
-from muniment.model.metric import NewPoints
+from muniment.model.metric import NewPoints, WireNumber
 from muniment.model.names import check_name
 
 POINTS_LIMIT = 200_000
@@ -112,7 +113,7 @@ def build(series: list[str], key: npt.NDArray[Any], step: Ints, timestamp: Ints,
     return Columns(tuple(series[at] for at in order), rank[key], step, timestamp, value)
 
 
-def _floats(values: list[float | str] | bytes) -> Floats:
+def _floats(values: list[WireNumber] | bytes) -> Floats:
     if isinstance(values, bytes):
         return _packed(values, "<f8", "value").astype(np.float64)
     try:
@@ -139,7 +140,9 @@ def _packed(data: bytes, kind: str, field: str) -> npt.NDArray[Any]:
 def _keys(request: NewPoints, count: int) -> npt.NDArray[Any]:
     if request.key is None:
         if len(request.series) != 1:
-            raise InvalidInput(f"series lists {len(request.series)} metrics, so key must say which is meant", field="key")
+            raise InvalidInput(
+                f"series lists {len(request.series)} metrics, so key must say which is meant", field="key"
+            )
         return np.zeros(count, np.uint32)
     if len(request.key) != count:
         raise InvalidInput(f"key has {len(request.key):,} items and value has {count:,}", field="key")

@@ -53,7 +53,7 @@ def series_numbers(payload: bytes) -> list[int]:
         ValueError: the payload is not one of ours.
     """
     _, _, _, series = _header(payload)
-    return np.frombuffer(payload, "<u4", series, _HEADER.size).tolist()
+    return list(np.frombuffer(payload, "<u4", series, _HEADER.size).tolist())
 
 
 def decode(payload: bytes) -> tuple[list[int], Keys, Ints, Ints, Floats]:

@@ -61,9 +61,7 @@ def encode(entries: Iterable[EntryPoints], erased: Iterable[ErasedEntry] = ()) -
     runs = sorted({entry.run for entry in given})
     names = sorted({name for entry in given for name in entry.columns.series}, key=str.encode)
     actors = sorted({entry.actor for entry in given})
-    run_at, name_at, actor_at = (
-        {text: at for at, text in enumerate(texts)} for texts in (runs, names, actors)
-    )
+    run_at, name_at, actor_at = ({text: at for at, text in enumerate(texts)} for texts in (runs, names, actors))
     sizes = [len(entry.columns) for entry in given]
 
     def spread(values: list[int], kind: type) -> np.ndarray:
@@ -80,16 +78,18 @@ def encode(entries: Iterable[EntryPoints], erased: Iterable[ErasedEntry] = ()) -
     timestamp = _concatenate([entry.columns.timestamp for entry in given], np.int64)
     value = _concatenate([entry.columns.value for entry in given], np.float64)
     order = np.lexsort((position, step, key, run))
-    table = pa.table({
-        "run": _dictionary(run[order], runs),
-        "key": _dictionary(key[order], names),
-        "step": pa.array(step[order]),
-        "timestamp": pa.array(timestamp[order]),
-        "value": pa.array(value[order]),
-        "position": pa.array(position[order]),
-        "time": pa.array(time[order]).cast(pa.timestamp("us", tz="UTC")),
-        "actor": _dictionary(actor[order], actors),
-    }).replace_schema_metadata({_FORMAT: b"1", _ERASED: msgspec.json.encode(list(erased))})
+    table = pa.table(
+        {
+            "run": _dictionary(run[order], runs),
+            "key": _dictionary(key[order], names),
+            "step": pa.array(step[order]),
+            "timestamp": pa.array(timestamp[order]),
+            "value": pa.array(value[order]),
+            "position": pa.array(position[order]),
+            "time": pa.array(time[order]).cast(pa.timestamp("us", tz="UTC")),
+            "actor": _dictionary(actor[order], actors),
+        }
+    ).replace_schema_metadata({_FORMAT: b"1", _ERASED: msgspec.json.encode(list(erased))})
     few = len(np.unique(value.view(np.int64))) * _FEW <= len(value)
     sink = io.BytesIO()
     pq.write_table(
@@ -116,7 +116,12 @@ def _dictionary(indices: np.ndarray, texts: list[str]) -> pa.DictionaryArray:
 
 def _read(payload: bytes, columns: list[str]) -> pa.Table:
     try:
-        return pq.read_table(pa.BufferReader(payload), columns=columns, use_threads=False, read_dictionary=[name for name in _TEXTS if name in columns])
+        return pq.read_table(
+            pa.BufferReader(payload),
+            columns=columns,
+            use_threads=False,
+            read_dictionary=[name for name in _TEXTS if name in columns],
+        )
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"the segment cannot be read: {error}") from None
 
@@ -132,7 +137,7 @@ def _numbers(table: pa.Table, name: str) -> np.ndarray:
     column = table.column(name)
     if name == "time":
         column = column.cast(pa.int64())
-    return column.to_numpy()
+    return np.asarray(column.to_numpy())
 
 
 def erased_entries(payload: bytes) -> list[ErasedEntry]:
@@ -170,9 +175,13 @@ def read_entries(payload: bytes) -> list[EntryPoints]:
     for start, end in zip(starts.tolist(), np.r_[starts[1:], len(position)].tolist(), strict=True):
         rows = slice(start, end)
         used, key = np.unique(key_codes[rows], return_inverse=True)
-        columns = build([names[code] for code in used.tolist()], key.astype(np.uint32), step[rows], timestamp[rows], value[rows])
+        columns = build(
+            [names[code] for code in used.tolist()], key.astype(np.uint32), step[rows], timestamp[rows], value[rows]
+        )
         entries.append(
-            EntryPoints(int(position[start]), int(time[start]), actors[actor_codes[start]], runs[run_codes[start]], columns)
+            EntryPoints(
+                int(position[start]), int(time[start]), actors[actor_codes[start]], runs[run_codes[start]], columns
+            )
         )
     return entries
 

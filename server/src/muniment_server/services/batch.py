@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
 from muniment.model import batch as commands
 from muniment.model.errors import InvalidInput, MunimentError, TooLarge
 from muniment.model.metric import PointsWritten
 from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import experiments, metrics, runs
 from muniment_server.services.workspace import Change, Workspace
@@ -22,7 +22,7 @@ Act = Callable[[Draft], Any]
 
 def run(
     workspace: Workspace, scope: Scope, project: str, given: commands.Batch, receipt: Receipt | None = None
-) -> Change:
+) -> Change[commands.BatchDone]:
     """Prepare a batch."""
     ref = workspace.project(scope, project, Permission.WRITE)
     if not given.commands:
@@ -52,7 +52,9 @@ def run(
 
 
 def _at(index: int, error: MunimentError) -> MunimentError:
-    return type(error)(f"commands[{index}]: {error.message}", field=f"commands[{index}].{error.field or ''}".rstrip("."))
+    return type(error)(
+        f"commands[{index}]: {error.message}", field=f"commands[{index}].{error.field or ''}".rstrip(".")
+    )
 
 
 def _settled(result: Any, last: int) -> Any:

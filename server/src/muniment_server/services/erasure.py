@@ -5,7 +5,6 @@ from __future__ import annotations
 from muniment.model.ids import parse_id
 from muniment.model.names import check_name
 from muniment.model.run import Run
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.runs import held_by_id, of
 from muniment_server.services.workspace import Change, Workspace
@@ -16,7 +15,7 @@ from muniment_server.store.receipts import Receipt
 
 def erase_run(
     workspace: Workspace, scope: Scope, project: str, run_id: str, reason: str, receipt: Receipt | None = None
-) -> Change:
+) -> Change[Run]:
     """Prepare the erasure of a run's content, for good. The reason (at most 250 characters) stays in the history."""
     ref = workspace.project(scope, project, Permission.ADMIN)
     run_id = parse_id(run_id, field="run")

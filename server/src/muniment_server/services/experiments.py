@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 import msgspec
+
 from muniment.model.errors import Conflict, NotFound
 from muniment.model.experiment import Experiment, ExperimentChange, NewExperiment
 from muniment.model.ids import new_id
 from muniment.model.names import TEXT_LIMIT, check_name, check_text
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
@@ -23,7 +23,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 def create(
     workspace: Workspace, scope: Scope, project: str, new: NewExperiment, receipt: Receipt | None = None
-) -> Change:
+) -> Change[Experiment]:
     """Prepare a new experiment. One that exists with the same content is that one."""
     ref = workspace.project(scope, project, Permission.WRITE)
     check_new(new)
@@ -90,7 +90,7 @@ def update(
     key: str,
     change: ExperimentChange,
     receipt: Receipt | None = None,
-) -> Change:
+) -> Change[Experiment]:
     """Prepare a change of an experiment."""
     ref = workspace.project(scope, project, Permission.WRITE)
     if isinstance(change.name, str):

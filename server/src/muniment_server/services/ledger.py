@@ -16,7 +16,6 @@ from muniment.model.ledger import (
     RevisionBody,
     Seal,
 )
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.workspace import ProjectRef, Workspace

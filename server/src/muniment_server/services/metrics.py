@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import sqlalchemy as sa
+
 from muniment.model.errors import Conflict, InvalidInput, NotFound
 from muniment.model.ids import parse_id
 from muniment.model.metric import Chart, NewPoints, PointsWritten, Series, to_wire
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.segments import chart as charts
 from muniment_server.segments import columns, level0
@@ -30,7 +30,7 @@ SERIES_PAGE = 1_000_000
 
 def log(
     workspace: Workspace, scope: Scope, project: str, run_id: str, new: NewPoints, receipt: Receipt | None = None
-) -> Change:
+) -> Change[PointsWritten]:
     """Prepare points of a run."""
     ref = workspace.project(scope, project, Permission.WRITE)
     run_id = parse_id(run_id, field="run")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from muniment.model.errors import InvalidInput
 
+from muniment.model.errors import InvalidInput
 from muniment_server.store import heads, ledger
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+
 from muniment.model.errors import Conflict
 from muniment.model.names import TEXT_LIMIT, check_slug, check_text
 from muniment.model.project import SYSTEM, NewProject, Project, ProjectChange
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.workspace import Change, Workspace, create_project
 from muniment_server.store import projects
@@ -15,7 +15,7 @@ from muniment_server.store.receipts import Receipt
 from muniment_server.store.tables import SYSTEM_PROJECT
 
 
-def create(workspace: Workspace, scope: Scope, new: NewProject, receipt: Receipt | None = None) -> Change:
+def create(scope: Scope, new: NewProject, receipt: Receipt | None = None) -> Change[Project]:
     """Prepare a new project. One that exists with the same content is that one."""
     scope.require(Permission.ADMIN)
     check_slug(new.slug)
@@ -51,7 +51,7 @@ def every(workspace: Workspace, scope: Scope) -> list[Project]:
 
 def update(
     workspace: Workspace, scope: Scope, slug: str, change: ProjectChange, receipt: Receipt | None = None
-) -> Change:
+) -> Change[Project]:
     """Prepare a change of a project."""
     project = workspace.project(scope, slug, Permission.ADMIN)
     if isinstance(change.description, str):

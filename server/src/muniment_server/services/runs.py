@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
+
 from muniment.model.errors import Conflict, InvalidInput, NotFound
 from muniment.model.ids import new_id, parse_id
 from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
 from muniment.model.run import TERMINAL, NewRun, Run, RunChange, RunData, param_text
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.experiments import changed, held_by_key
@@ -24,7 +24,9 @@ DOCUMENT_LIMIT = 262_144
 """Bytes of JSON in `code`, `environment` or `seeds`."""
 
 
-def create(workspace: Workspace, scope: Scope, project: str, new: NewRun, receipt: Receipt | None = None) -> Change:
+def create(
+    workspace: Workspace, scope: Scope, project: str, new: NewRun, receipt: Receipt | None = None
+) -> Change[Run]:
     """Prepare a new run. With the id of one that was started alike, it is that one."""
     ref = workspace.project(scope, project, Permission.WRITE)
     params = check_new(new)
@@ -82,7 +84,9 @@ def create_in(draft: Draft, new: NewRun, params: dict[str, str]) -> Run:
         if there is not None:
             return _same(draft, there, new, params, experiment.id)
     if experiment.lifecycle != "active":
-        raise Conflict(f"experiment {experiment.name!r} is deleted; restore it before starting runs", field="experiment")
+        raise Conflict(
+            f"experiment {experiment.name!r} is deleted; restore it before starting runs", field="experiment"
+        )
     if new.parent is not None and draft.find("run", new.parent) is None:
         raise NotFound(f"parent run {new.parent} does not exist in this project", field="parent")
     run_id = new.id or new_id()
@@ -176,7 +180,7 @@ def get(workspace: Workspace, scope: Scope, project: str, run_id: str, as_of: in
 
 def update(
     workspace: Workspace, scope: Scope, project: str, run_id: str, change: RunChange, receipt: Receipt | None = None
-) -> Change:
+) -> Change[Run]:
     """Prepare a change of a run's own fields."""
     ref = workspace.project(scope, project, Permission.WRITE)
     run_id = parse_id(run_id, field="run")
@@ -222,7 +226,7 @@ def _check_parent(draft: Draft, run: Run, parent: str) -> None:
 
 def begin_attempt(
     workspace: Workspace, scope: Scope, project: str, run_id: str, receipt: Receipt | None = None
-) -> Change:
+) -> Change[Run]:
     """Prepare the next attempt of a run that has ended."""
     ref = workspace.project(scope, project, Permission.WRITE)
     run_id = parse_id(run_id, field="run")
@@ -235,9 +239,7 @@ def begin_attempt_in(draft: Draft, run_id: str) -> Run:
     run = of(held)
     if run.state not in TERMINAL:
         raise Conflict(f"run {run.id} is {run.state}; only a run that has ended can be attempted again", field="run")
-    again = msgspec.structs.replace(
-        run, attempt=run.attempt + 1, state="running", started_at=draft.time, ended_at=None
-    )
+    again = msgspec.structs.replace(run, attempt=run.attempt + 1, state="running", started_at=draft.time, ended_at=None)
     return of(draft.replace("run", held, again))
 
 
@@ -257,7 +259,7 @@ def log_params(
     run_id: str,
     params: dict[str, str | int | float | bool],
     receipt: Receipt | None = None,
-) -> Change:
+) -> Change[Logged]:
     """Prepare params of a run. Those that are there already must be equal."""
     ref = workspace.project(scope, project, Permission.WRITE)
     run_id, made = parse_id(run_id, field="run"), texts(params)
@@ -276,7 +278,7 @@ def set_tags(
     run_id: str,
     tags: dict[str, str | None],
     receipt: Receipt | None = None,
-) -> Change:
+) -> Change[Logged]:
     """Prepare tags of a run; null removes one."""
     ref = workspace.project(scope, project, Permission.WRITE)
     run_id = parse_id(run_id, field="run")
@@ -287,5 +289,3 @@ def set_tags(
         return Logged(changed=count, position=draft.last_position)
 
     return Change(ref.no, scope.principal, "run.tags", act, receipt)
-
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+
 from muniment.model.errors import InvalidInput, TooLarge
 from muniment.model.search import Page, Query
-
 from muniment_server.language.parser import parse_column, parse_order, parse_where
 from muniment_server.language.tree import Order
 from muniment_server.policy.access import Permission, Scope
@@ -68,7 +68,9 @@ def _columns(query: Query) -> runs.Columns:
             continue
         field = parse_column(text, query.kind)
         if field.kind == "attribute":
-            raise InvalidInput(f"{text[:80]!r} always comes with a run; columns choose params, tags and metrics", field="columns")
+            raise InvalidInput(
+                f"{text[:80]!r} always comes with a run; columns choose params, tags and metrics", field="columns"
+            )
         names = chosen[f"{field.kind}s"]
         if names is not None:
             names.add(field.name)

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+
 from muniment.model.errors import Unavailable
 from muniment.model.ledger import Seal
 

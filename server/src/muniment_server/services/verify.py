@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from muniment.model.ledger import Finding, Verification
 
+from muniment.model.ledger import Finding, Verification
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import Workspace
@@ -35,7 +35,9 @@ def _verify(connection: sa.Connection, trust: TrustFolder, only: set[int] | None
     entries = points = records = 0
     for number in wanted:
         if number not in ids:
-            findings.append(Finding(project=str(number), position=None, where="projects", problem="it has a head and no record"))
+            findings.append(
+                Finding(project=str(number), position=None, where="projects", problem="it has a head and no record")
+            )
             continue
         checked = chain.entries(connection, number, ids[number], sealed.seals.get(ids[number], []))
         entries += checked.count

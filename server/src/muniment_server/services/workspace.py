@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import msgspec
+
 from muniment.model.errors import Gone
 from muniment.model.ids import new_id
 from muniment.model.project import SYSTEM, Principal, Project
-
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.feed import Feed
 from muniment_server.services.trust import TrustFolder
@@ -29,17 +29,20 @@ OWNER = "owner"
 DEFAULT_PROJECT = "default"
 
 
-class Change(msgspec.Struct, frozen=True):
-    """A prepared write: what is left to do under the lock."""
+T = TypeVar("T")
+
+
+class Change(msgspec.Struct, Generic[T], frozen=True):
+    """A prepared write that will answer with a `T`: what is left to do under the lock."""
 
     project_id: int
     actor: str
     action: str
-    act: Callable[[Draft], Any]
+    act: Callable[[Draft], T]
     receipt: Receipt | None = None
     alone: bool = False
 
-    def apply(self, draft: Draft) -> Any:
+    def apply(self, draft: Draft) -> T:
         """Do it."""
         return self.act(draft)
 
@@ -131,8 +134,7 @@ class Workspace:
             create_project(draft, DEFAULT_PROJECT, "Where records go that name no project")
             return owner_id
 
-        made: str = self.writer.write(Change(SYSTEM_PROJECT, owner_id, "store.create", begin))
-        return made
+        return self.writer.write(Change(SYSTEM_PROJECT, owner_id, "store.create", begin))
 
 
 def default_trust(store: Store) -> Path:

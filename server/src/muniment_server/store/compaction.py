@@ -46,8 +46,9 @@ def pending(connection: sa.Connection, project_id: int) -> tuple[int, int, datet
     """(rows, points, commit time of the oldest) of sealed level-0 rows."""
     sealed = tiles.sealed_sizes(connection).get(project_id, 0)
     row = connection.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(points.c["count"]), 0), sa.func.min(points.c.time))
-        .where(points.c.project_id == project_id, points.c.position <= sealed)
+        sa.select(
+            sa.func.count(), sa.func.coalesce(sa.func.sum(points.c["count"]), 0), sa.func.min(points.c.time)
+        ).where(points.c.project_id == project_id, points.c.position <= sealed)
     ).one()
     return int(row[0]), int(row[1]), row[2]
 
@@ -101,7 +102,7 @@ def _taken(connection: sa.Connection, project_id: int, sealed: int) -> list[sa.R
 def _decoded(
     connection: sa.Connection, project_id: int, rows: list[sa.Row[tuple[object, ...]]]
 ) -> tuple[list[level1.EntryPoints], list[level1.ErasedEntry]]:
-    kept, gone = [], []
+    kept = []
     batches = [(row, level0.decode(row.payload)) for row in rows if row.payload is not None]
     names = key_names(connection, project_id, (number for _, batch in batches for number in batch[0]))
     for row, (numbers, key, step, timestamp, value) in batches:
@@ -109,9 +110,11 @@ def _decoded(
         if columns.digest(made) != row.digest:
             raise ValueError(f"the points of entry {row.position} do not match their digest; run muniment verify")
         kept.append(level1.EntryPoints(row.position, to_micros(row.time), row.actor, row.id, made))
-    for row in rows:
-        if row.payload is None:
-            gone.append(level1.ErasedEntry(row.position, to_micros(row.time), row.actor, row.payload_hash.hex()))
+    gone = [
+        level1.ErasedEntry(row.position, to_micros(row.time), row.actor, row.payload_hash.hex())
+        for row in rows
+        if row.payload is None
+    ]
     return kept, gone
 
 
@@ -216,4 +219,3 @@ def erased_from_segment(payload: bytes, run: str, salt: bytes) -> tuple[bytes, i
         hashed = points_payload_hash(salt, entry.position, run, len(entry.columns), columns.digest(entry.columns))
         gone.append(level1.ErasedEntry(entry.position, entry.time, entry.actor, hashed.hex()))
     return level1.encode(kept, gone), sum(len(entry.columns) for entry in kept)
-

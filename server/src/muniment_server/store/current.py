@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
+
 from muniment.model.experiment import Experiment
 from muniment.model.project import Principal, Project
 from muniment.model.run import Run
-
 from muniment_server.store.held import Held, Record
 from muniment_server.store.tables import experiments, keys, params, principals, projects, records, runs, tags
 
@@ -69,7 +69,7 @@ def by_name(connection: sa.Connection, project_id: int, kind: str, name: str) ->
 
 
 def _held(kind: str, row: sa.Row[Any] | None) -> Held | None:
-    return None if row is None else Held(row.no, cast(bytes, row.salt), to_record(kind, row))
+    return None if row is None else Held(row.no, cast("bytes", row.salt), to_record(kind, row))
 
 
 def _items(table: sa.Table) -> sa.Select[Any]:

@@ -9,18 +9,19 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
-from muniment.model.errors import InvalidInput, StoreFull, Unavailable
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from muniment.model.errors import InvalidInput, StoreFull, Unavailable
 
 Durability = Literal["process", "full"]
 """What an acknowledged write survives: the death of the process, or the loss of power too."""
@@ -49,7 +50,7 @@ class Prepared:
         if found is None:
             insert = sqlite_insert if dialect.name == "sqlite" else postgresql_insert
             statement = self._build(insert)
-            compiled = cast(SQLCompiler, statement.compile(dialect=dialect))
+            compiled = cast("SQLCompiler", statement.compile(dialect=dialect))
             processors = compiled._bind_processors  # noqa: SLF001 - the only way to the types' own conversion
             order = [
                 (name, cast("Callable[[Any], Any] | None", processors.get(name))) for name in compiled.positiontup or ()
@@ -208,7 +209,9 @@ def translated(store: str) -> Iterator[None]:
     except sa.exc.OperationalError as error:
         text = str(error.orig)
         if _is_full(error.orig, text):
-            raise StoreFull(f"the disk of {store} is full: nothing was written; free some space and try again") from error
+            raise StoreFull(
+                f"the disk of {store} is full: nothing was written; free some space and try again"
+            ) from error
         if "database is locked" in text:
             raise Unavailable(f"{store} is being written by another process; try again") from error
         raise Unavailable(f"{store} cannot be used: {text.splitlines()[0]}") from error
@@ -273,14 +276,8 @@ def _glob_literal(letter: str) -> str:
 
 def pipelined(connection: sa.Connection) -> Any:
     """A block in which PostgreSQL is sent statement after statement without waiting for each answer."""
-    raw = connection.connection.driver_connection
-    return raw.pipeline() if hasattr(raw, "pipeline") else _Nothing()
-
-
-class _Nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *exc: object) -> None: ...
+    raw: Any = connection.connection.driver_connection
+    return raw.pipeline() if hasattr(raw, "pipeline") else nullcontext()
 
 
 class folded_ascii(sa.sql.functions.GenericFunction[str]):  # noqa: N801 - reads as a function in SQL
@@ -304,7 +301,7 @@ def shipped(connection: sa.Connection, name: str, runs: list[int], values: list[
     """A table (run, value) of this transaction's own, to join with; doubles arrive bit by bit."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {name} (run INTEGER PRIMARY KEY, value REAL)")
-        connection.exec_driver_sql(f"DELETE FROM temp.{name}")
+        connection.exec_driver_sql(f"DELETE FROM temp.{name}")  # noqa: S608 - our own name
         if runs:
             pairs = list(zip(runs, values, strict=True))
             connection.exec_driver_sql(f"INSERT INTO temp.{name} VALUES (?, ?)", pairs)  # noqa: S608 - our own name
@@ -313,5 +310,5 @@ def shipped(connection: sa.Connection, name: str, runs: list[int], values: list[
         sa.cast(sa.literal(runs, postgresql.ARRAY(sa.BigInteger())), postgresql.ARRAY(sa.BigInteger())),
         sa.cast(sa.literal(values, postgresql.ARRAY(sa.Double())), postgresql.ARRAY(sa.Double())),
     )
-    columns = sa.column("run", sa.BigInteger()), sa.column("value", sa.Double())
+    columns: Any = sa.column("run", sa.BigInteger()), sa.column("value", sa.Double())
     return arrays.table_valued(*columns, name=name).render_derived()

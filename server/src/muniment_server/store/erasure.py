@@ -29,7 +29,7 @@ from muniment_server.store.tables import (
 
 
 def erase_run(connection: sa.Connection, project_id: int, held: Held) -> Held:
-    """Erase everything that was recorded of a run; the held record has a new salt, for what is said of it from now on."""
+    """Erase everything that was recorded of a run. The answer has a new salt, for what is said of it from now on."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")  # overwrite what is deleted
     _erase_level0(connection, project_id, held)
@@ -86,6 +86,4 @@ def _erase_receipts(connection: sa.Connection, project_id: int, record: str) -> 
     query = sa.select(receipts.c.token, receipts.c.answer).where(receipts.c.project_id == project_id)
     tokens = [row.token for row in connection.execute(query) if record.encode() in row.answer]
     for token in tokens:
-        connection.execute(
-            sa.delete(receipts).where(receipts.c.project_id == project_id, receipts.c.token == token)
-        )
+        connection.execute(sa.delete(receipts).where(receipts.c.project_id == project_id, receipts.c.token == token))

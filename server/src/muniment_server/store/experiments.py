@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+
 from muniment.model.errors import NotFound
 from muniment.model.experiment import Experiment
-
 from muniment_server.policy.access import Scope
 from muniment_server.store import current
 from muniment_server.store.projects import visible

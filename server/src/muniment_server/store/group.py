@@ -9,34 +9,54 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+
 from muniment.model.canonical import canonical, salted
 from muniment.model.errors import Conflict, KeyReused
 from muniment.model.ledger import commands_payload, derived_salt
 from muniment.model.run import param_number
-
 from muniment_server.segments.columns import Columns, Fold
 from muniment_server.store import current, heads, points, receipts, tables
 from muniment_server.store.engine import Prepared, inserting
 from muniment_server.store.held import Held, Memory, Record, unique_name
 from muniment_server.store.summaries import FOLD, fold_row
 
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
 
-class Write(Protocol):
+
+class Write(Protocol[T_co]):
     """One request, prepared: everything that could be checked without the lock has been."""
 
-    project_id: int
-    actor: str
-    action: str
-    receipt: receipts.Receipt | None
-    """What makes a repetition of the request known, if it carries an idempotency key."""
-    alone: bool
-    """Whether it must not share its transaction, because it writes by itself."""
+    @property
+    def project_id(self) -> int:
+        """The project that is written to."""
+        ...
 
-    def apply(self, draft: Draft) -> Any:
+    @property
+    def actor(self) -> str:
+        """Id of the acting principal."""
+        ...
+
+    @property
+    def action(self) -> str:
+        """What the history calls it."""
+        ...
+
+    @property
+    def receipt(self) -> receipts.Receipt | None:
+        """What makes a repetition of the request known, if it carries an idempotency key."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must not share its transaction, because it writes by itself."""
+        ...
+
+    def apply(self, draft: Draft) -> T_co:
         """Check what can have changed since, and say what changes. Returns the answer."""
         ...
 
@@ -120,9 +140,7 @@ class Draft:
         """Every param of a run."""
         held = self._newest(held)
         if held.params is None:
-            held = msgspec.structs.replace(
-                held, params=current.params_of(self.connection, self.project_id, held.no)
-            )
+            held = msgspec.structs.replace(held, params=current.params_of(self.connection, self.project_id, held.no))
             self.held[held.record.id] = held
         assert held.params is not None
         return held.params
@@ -146,8 +164,8 @@ class Draft:
         """A new record; `make` is given the position."""
         record = make(self.position)
         no = self.group.head.records + len(self._created) + 1
-        logged = {"params": {}, "tags": {}} if kind == "run" else {}
-        held = Held(no, os.urandom(16), record, **logged)  # type: ignore[arg-type]
+        logged: dict[str, dict[str, str]] = {"params": {}, "tags": {}} if kind == "run" else {}
+        held = Held(no, os.urandom(16), record, **logged)
         self._created.append((held, kind))
         self._put(kind, None, held)
         return held
@@ -330,7 +348,15 @@ class Draft:
         self.group.buffers.add(
             tables.points,
             points.level0_row(
-                self.project_id, position, held.no, self.time, self.actor, batch.columns, batch.digest, numbers, batch.body
+                self.project_id,
+                position,
+                held.no,
+                self.time,
+                self.actor,
+                batch.columns,
+                batch.digest,
+                numbers,
+                batch.body,
             ),
         )
         self.group.buffers.folds.extend(
@@ -348,9 +374,8 @@ _ORDER = (
 
 def _closing(table: sa.Table, *names: str) -> Prepared:
     conditions = [table.c[name] == sa.bindparam(f"at_{name}") for name in ("project_id", *names)]
-    return Prepared(
-        lambda insert: sa.update(table).where(*conditions, table.c.valid_to.is_(None)).values(valid_to=sa.bindparam("to"))
-    )
+    closing = sa.update(table).where(*conditions, table.c.valid_to.is_(None)).values(valid_to=sa.bindparam("to"))
+    return Prepared(lambda _: closing)
 
 
 _CLOSES = {table: _closing(table, "no") for _, table in current.KINDS.values()}
@@ -376,7 +401,7 @@ class Group:
         self._keys: dict[str, int] = {}
         self._fresh: dict[tuple[sa.Table, tuple[int, ...]], _Row] = {}
 
-    def apply(self, write: Write) -> Any:
+    def apply(self, write: Write[Any]) -> Any:
         """The answer of one write; what it changes joins the group only if it succeeds."""
         if write.receipt is not None:
             kept = self.receipts.get(write.receipt.token) or receipts.find(
@@ -393,9 +418,7 @@ class Group:
         answer = write.apply(draft)
         draft.close()
         if write.receipt is not None:
-            self.receipts[write.receipt.token] = receipts.row(
-                write.project_id, write.receipt, self.head.time, answer
-            )
+            self.receipts[write.receipt.token] = receipts.row(write.project_id, write.receipt, self.head.time, answer)
         return answer
 
     def key(self, name: str) -> int:

@@ -20,12 +20,15 @@ _ERASED = (
     "new.body IS NULL AND new.project_id = old.project_id AND new.position = old.position "
     "AND new.record = old.record AND new.kind = old.kind AND new.hash = old.hash"
 )
+_GROWN = (
+    "new.project_id = old.project_id AND new.height = old.height AND new.number = old.number "
+    "AND substr(new.hashes, 1, length(old.hashes)) = old.hashes"
+)
 _CONDITIONAL = {
     "revisions": ("a revision can only be erased", _ERASED),
     "tiles": (
         "a tile only grows",
-        "new.project_id = old.project_id AND new.height = old.height AND new.number = old.number "
-        "AND substr(new.hashes, 1, length(old.hashes)) = old.hashes",
+        _GROWN,
     ),
 }
 
@@ -36,10 +39,11 @@ def statements(dialect: str) -> list[str]:
 
 
 def _sqlite() -> list[str]:
-    made = []
-    for table, what in _UNCHANGEABLE.items():
-        for verb in ("UPDATE", "DELETE"):
-            made.append(_sqlite_trigger(table, verb, "", f"{what} is never changed"))
+    made = [
+        _sqlite_trigger(table, verb, "", f"{what} is never changed")
+        for table, what in _UNCHANGEABLE.items()
+        for verb in ("UPDATE", "DELETE")
+    ]
     for table, (message, allowed) in _CONDITIONAL.items():
         made.append(_sqlite_trigger(table, "UPDATE", f"WHEN NOT ({allowed}) ", message))
         made.append(_sqlite_trigger(table, "DELETE", "", message))

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from muniment.model.errors import NotFound
 
+from muniment.model.errors import NotFound
 from muniment_server.store.tables import heads
 
 

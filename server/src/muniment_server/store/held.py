@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 import msgspec
+
 from muniment.model.experiment import Experiment
 from muniment.model.project import Principal, Project
 from muniment.model.run import Run
@@ -88,6 +89,4 @@ def unique_name(record: Record) -> tuple[str, str] | None:
 
 
 def _weight(held: Held) -> int:
-    return sum(
-        len(key) + len(value) for items in (held.params, held.tags) if items for key, value in items.items()
-    )
+    return sum(len(key) + len(value) for items in (held.params, held.tags) if items for key, value in items.items())

@@ -21,7 +21,9 @@ def _take(insert: Callable[[sa.Table], Any]) -> Any:
     return statement.on_conflict_do_update(
         index_elements=["name"],
         set_={"holder": new.holder, "expires_at": new.expires_at},
-        where=sa.or_(leases.c.holder == new.holder, leases.c.expires_at < sa.bindparam("now", type_=leases.c.expires_at.type)),
+        where=sa.or_(
+            leases.c.holder == new.holder, leases.c.expires_at < sa.bindparam("now", type_=leases.c.expires_at.type)
+        ),
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+
 from muniment.model.canonical import salted, untagged
 from muniment.model.ledger import EntryKind, Revision, derived_salt, leaf_hash, points_payload
-
 from muniment_server.segments import columns, level1
 from muniment_server.store.tables import ledger, points, records, revisions, segments
 from muniment_server.store.types import from_micros, to_micros
@@ -56,9 +56,9 @@ def entries(connection: sa.Connection, project_id: int, after: int, until: int) 
 
 
 def _commands(connection: sa.Connection, project_id: int, after: int, until: int) -> Iterator[Located]:
-    query = sa.select(
-        ledger.c.position, ledger.c.time, ledger.c.actor, ledger.c.action, ledger.c.payload_hash
-    ).where(ledger.c.project_id == project_id, ledger.c.position > after, ledger.c.position <= until)
+    query = sa.select(ledger.c.position, ledger.c.time, ledger.c.actor, ledger.c.action, ledger.c.payload_hash).where(
+        ledger.c.project_id == project_id, ledger.c.position > after, ledger.c.position <= until
+    )
     for row in connection.execute(query):
         yield Located(row.position, row.time, row.actor, row.action, "commands", row.payload_hash, "ledger")
 
@@ -142,8 +142,9 @@ def position_at(connection: sa.Connection, project_id: int, moment: datetime) ->
         .order_by(segments.c.first)
     )
     starts = connection.execute(
-        sa.select(segments.c.payload)
-        .where(segments.c.project_id == project_id, segments.c.first <= best, segments.c.last > best)
+        sa.select(segments.c.payload).where(
+            segments.c.project_id == project_id, segments.c.first <= best, segments.c.last > best
+        )
     )
     for rows in (starts, last_segment):
         for row in rows:
@@ -167,10 +168,7 @@ def _last_before(connection: sa.Connection, project_id: int, table: sa.Table, at
     while low <= high:
         middle = (low + high) // 2
         row = connection.execute(
-            sa.select(at, table.c.time)
-            .where(table.c.project_id == project_id, at >= middle)
-            .order_by(at)
-            .limit(1)
+            sa.select(at, table.c.time).where(table.c.project_id == project_id, at >= middle).order_by(at).limit(1)
         ).first()
         if row is None or row.time > moment:
             high = middle - 1

@@ -1,4 +1,4 @@
-"""Summaries as of the past (rule 10): the stored one where it is older than the moment, folded again where it is not."""
+"""Summaries as of the past (rule 10): the stored one where it is older than the moment, else folded again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import sqlalchemy as sa
-from muniment.model.metric import Summary, to_wire
 
+from muniment.model.metric import Summary, to_wire
 from muniment_server.segments.columns import ordinal
 from muniment_server.segments.level1 import SeriesColumns
 from muniment_server.store import points

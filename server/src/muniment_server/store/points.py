@@ -90,9 +90,9 @@ def position_of_digest(
     )
     for row in covering:
         for entry in level1.read_entries(row.payload):
-            if entry.run == held.record.id and len(entry.columns) == len(given):
-                if columns.digest(entry.columns) == digest:
-                    return entry.position
+            alike = entry.run == held.record.id and len(entry.columns) == len(given)
+            if alike and columns.digest(entry.columns) == digest:
+                return entry.position
     return None
 
 
@@ -116,7 +116,9 @@ def key_names(connection: sa.Connection, project_id: int, numbers: Iterable[int]
 
 def key_numbers(connection: sa.Connection, project_id: int, names: Iterable[str]) -> dict[str, int]:
     """The interned numbers of those names that have one."""
-    query = sa.select(keys.c.no, keys.c.name).where(keys.c.project_id == project_id, keys.c.name.in_(sorted(set(names))))
+    query = sa.select(keys.c.no, keys.c.name).where(
+        keys.c.project_id == project_id, keys.c.name.in_(sorted(set(names)))
+    )
     return {row.name: row.no for row in connection.execute(query)}
 
 
@@ -206,7 +208,11 @@ def _level0(
 
 
 def _split(
-    position: int, numbers: list[int], batch: _Batch, wanted: dict[int, str] | None, parts: dict[Any, list[SeriesColumns]]
+    position: int,
+    numbers: list[int],
+    batch: _Batch,
+    wanted: dict[int, str] | None,
+    parts: dict[Any, list[SeriesColumns]],
 ) -> None:
     """Add a level-0 batch to the parts, series by series; a series not named yet goes by its number."""
     key, step, timestamp, value = batch
@@ -257,4 +263,7 @@ def level0_series(
         parts: dict[Any, list[SeriesColumns]] = {}
         numbers, key, step, timestamp, value = level0.decode(row.payload)
         _split(row.position, numbers, (key, step, timestamp, value), None, parts)
-        yield row.run, {name: chart.concatenated(found) for name, found in _named(connection, project_id, parts).items()}
+        yield (
+            row.run,
+            {name: chart.concatenated(found) for name, found in _named(connection, project_id, parts).items()},
+        )

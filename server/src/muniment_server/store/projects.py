@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+
 from muniment.model.errors import NotFound
 from muniment.model.project import SYSTEM, Project
-
 from muniment_server.policy.access import Scope
 from muniment_server.store import current
 from muniment_server.store.tables import SYSTEM_PROJECT, heads, meta, projects

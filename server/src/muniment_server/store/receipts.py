@@ -30,7 +30,7 @@ class Receipt(msgspec.Struct, frozen=True):
 
 def receipt(principal: str, route: str, key: str, body: bytes, answer: type) -> Receipt:
     """The receipt of a request."""
-    token = hashlib.sha256("\x00".join((principal, route, key)).encode()).digest()
+    token = hashlib.sha256(f"{principal}\x00{route}\x00{key}".encode()).digest()
     return Receipt(token, hashlib.sha256(body).digest(), answer)
 
 
@@ -98,7 +98,5 @@ def writer_mark(connection: sa.Connection, project_id: int, writer: str) -> tupl
 
 def expire(connection: sa.Connection, project_id: int, before: datetime) -> int:
     """Forget receipts older than `before`; how many."""
-    gone = connection.execute(
-        sa.delete(receipts).where(receipts.c.project_id == project_id, receipts.c.time < before)
-    )
+    gone = connection.execute(sa.delete(receipts).where(receipts.c.project_id == project_id, receipts.c.time < before))
     return gone.rowcount

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from muniment.model.errors import NotFound
 
+from muniment.model.errors import NotFound
 from muniment_server.policy.access import Scope
 from muniment_server.store.projects import visible
 from muniment_server.store.tables import records

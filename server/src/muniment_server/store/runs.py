@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+
 from muniment.model.errors import Gone, NotFound
 from muniment.model.run import Run, RunData
-
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, summaries
 from muniment_server.store.projects import visible

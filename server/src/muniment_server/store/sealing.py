@@ -7,8 +7,8 @@ from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
-from muniment.model.ledger import Seal, seal_hash
 
+from muniment.model.ledger import Seal, seal_hash
 from muniment_server.store import heads, ledger, tiles
 from muniment_server.store.engine import Store
 from muniment_server.store.types import to_micros
@@ -55,7 +55,9 @@ def prepare(connection: sa.Connection, project_id: int, project: str) -> Pending
     entries = ledger.entries(connection, project_id, before, until)
     expected = list(range(before + 1, until + 1))
     if [entry.position for entry in entries] != expected:
-        raise ValueError(f"positions {before + 1} to {until} of project {project} are not complete; run muniment verify")
+        raise ValueError(
+            f"positions {before + 1} to {until} of project {project} are not complete; run muniment verify"
+        )
     tree = tiles.Tree(connection, project_id)
     changed = tiles.extend(tree, before, [entry.leaf for entry in entries])
     return Pending(project_id, project, before, until, tree.root(until), changed)
@@ -71,9 +73,7 @@ def write(store: Store, pending: list[Pending], signer: Signer, now: datetime) -
             if sizes.get(item.project_id, 0) != item.before:
                 continue
             number += 1
-            digest = seal_hash(
-                number, to_micros(now), item.project, item.size, item.root.hex(), previous.hex()
-            )
+            digest = seal_hash(number, to_micros(now), item.project, item.size, item.root.hex(), previous.hex())
             seal = Seal(
                 number=number, time=now, project=item.project, size=item.size, root=item.root.hex(),
                 previous=previous.hex(), hash=digest.hex(), key=signer.key, signature=signer.sign(digest).hex(),

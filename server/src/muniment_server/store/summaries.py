@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from muniment.model.metric import Summary, to_wire
 
+from muniment.model.metric import Summary, to_wire
 from muniment_server.segments.columns import Fold
 from muniment_server.store.engine import Prepared
 from muniment_server.store.tables import keys, summaries

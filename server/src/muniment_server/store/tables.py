@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from muniment.model.run import Code, Environment
 
+from muniment.model.run import Code, Environment
 from muniment_server.store.types import Bytes, Double, Id, Instant, Integer, Json, Small, Text
 
 SYSTEM_PROJECT = 0
@@ -63,7 +63,7 @@ def _current(table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def _index(name: str, table: sa.Table, *columns: Any, current: bool = False, unique: bool = False) -> None:
-    where = {"sqlite_where": _current(table), "postgresql_where": _current(table)} if current else {}
+    where: dict[str, Any] = {"sqlite_where": _current(table), "postgresql_where": _current(table)} if current else {}
     sa.Index(name, *columns, unique=unique, **where)
 
 
@@ -125,9 +125,7 @@ revisions = _table(
     _column("kind", Text),
     _column("body", Text, null=True),
     _column("hash", Bytes),
-    sa.ForeignKeyConstraint(
-        ["project_id", "record"], ["records.project_id", "records.no"], name="revisions_record"
-    ),
+    sa.ForeignKeyConstraint(["project_id", "record"], ["records.project_id", "records.no"], name="revisions_record"),
     **_SHARDED,
     **_CLUSTERED,
 )
@@ -270,7 +268,9 @@ params = _table(
     **_SHARDED,
     **_CLUSTERED,
 )
-_index("params_value", params, params.c.project_id, params.c.key, sa.func.substr(params.c.value, 1, PREFIX), params.c.run)
+_index(
+    "params_value", params, params.c.project_id, params.c.key, sa.func.substr(params.c.value, 1, PREFIX), params.c.run
+)
 
 tags = _table(
     "tags",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+
 from muniment.model import merkle
 from muniment.model.ledger import Seal, seal_hash
 from muniment.model.merkle import TILE_HEIGHT, TILE_WIDTH
-
 from muniment_server.store.engine import Prepared, inserting
 from muniment_server.store.tables import seals as seals_table
 from muniment_server.store.tables import tiles
@@ -173,7 +173,7 @@ def last_of_chain(connection: sa.Connection) -> tuple[int, bytes]:
 def sealed_sizes(connection: sa.Connection) -> dict[int, int]:
     """How many entries of each project are under a seal."""
     query = sa.select(seals_table.c.project_id, sa.func.max(seals_table.c.size)).group_by(seals_table.c.project_id)
-    return {project_id: size for project_id, size in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def hash_of(seal: Seal) -> bytes:

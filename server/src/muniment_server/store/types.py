@@ -23,7 +23,7 @@ Integer = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
 Small = sa.Integer().with_variant(sqlite.INTEGER(), "sqlite")
 """32 bits where the engine distinguishes."""
 
-Double = sa.Double().with_variant(sqlite.REAL(), "sqlite")
+Double: sa.types.TypeEngine[float] = sa.Double().with_variant(sqlite.REAL(), "sqlite")
 """IEEE double. SQLite keeps NaN as NULL and forgets the sign of zero, so no column relies on either."""
 
 Text = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
@@ -49,13 +49,16 @@ class Instant(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        """The column type of the engine."""
         return dialect.type_descriptor(sqlite.INTEGER() if dialect.name == "sqlite" else sa.BigInteger())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """From Python to the driver."""
         del dialect
         return None if value is None else to_micros(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """From the driver to Python."""
         del dialect
         return None if value is None else from_micros(value)
 
@@ -67,16 +70,19 @@ class Id(sa.types.TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        """The column type of the engine."""
         if dialect.name == "sqlite":
             return dialect.type_descriptor(sqlite.BLOB())
         return dialect.type_descriptor(postgresql.UUID(as_uuid=True))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | uuid.UUID | None:
+        """From Python to the driver."""
         if value is None:
             return None
         return bytes.fromhex(value) if dialect.name == "sqlite" else uuid.UUID(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """From the driver to Python."""
         del dialect
         return None if value is None else value.hex() if isinstance(value, bytes) else value.hex
 
@@ -96,9 +102,11 @@ class Json(sa.types.TypeDecorator[Any]):
         return "Json()"
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """From Python to the driver."""
         del dialect
         return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """From the driver to Python."""
         del dialect
         return None if value is None else self._decoder.decode(value)

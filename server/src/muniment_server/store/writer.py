@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import structlog
-from muniment.model.errors import Conflict, MunimentError, Unavailable
 from sqlalchemy.exc import IntegrityError
 
+from muniment.model.errors import Conflict, MunimentError, Unavailable
 from muniment_server.store.engine import PROJECT_WRITERS, Store
 from muniment_server.store.group import Group, Write
 from muniment_server.store.held import Memory
@@ -29,6 +29,7 @@ QUEUE_LIMIT = 20_000
 """Writes that may wait; beyond that the store answers that it is busy."""
 
 _log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class Ticket:
@@ -36,7 +37,7 @@ class Ticket:
 
     __slots__ = ("answer", "error", "future", "loop", "write")
 
-    def __init__(self, write: Write, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, write: Write[Any], loop: asyncio.AbstractEventLoop | None) -> None:
         self.write = write
         self.loop = loop
         self.future: Any = Future() if loop is None else loop.create_future()
@@ -66,7 +67,7 @@ class Writer:
         on_commit: called after each commit with (project number, position), on the writer's thread.
     """
 
-    def __init__(self, store: Store, on_commit: Callable[[int, int], None] = lambda project_id, position: None) -> None:
+    def __init__(self, store: Store, on_commit: Callable[[int, int], None]) -> None:
         self.store = store
         self.on_commit = on_commit
         self.groups = 0
@@ -90,17 +91,17 @@ class Writer:
         """Writes that wait for their turn."""
         return self._count
 
-    def write(self, write: Write) -> Any:
+    def write(self, write: Write[T]) -> T:
         """Write, and wait for the commit. For threads."""
         ticket = Ticket(write, None)
         self._enqueue(ticket)
-        return ticket.future.result()
+        return cast("T", ticket.future.result())
 
-    async def write_async(self, write: Write) -> Any:
+    async def write_async(self, write: Write[T]) -> T:
         """Write, and wait for the commit. For event loops."""
         ticket = Ticket(write, asyncio.get_running_loop())
         self._enqueue(ticket)
-        return await ticket.future
+        return cast("T", await ticket.future)
 
     def close(self) -> None:
         """Commit what waits, then stop."""
@@ -182,7 +183,7 @@ class Writer:
             tickets[0].error = Conflict("the database refused this write; it contradicts what is recorded")
         except MunimentError as error:
             self._fail(tickets, error)
-        except Exception as error:  # whatever went wrong, whoever waits must hear of it
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, whoever waits must hear of it
             if len(tickets) > 1:
                 self._one_by_one(project_id, tickets)
                 return

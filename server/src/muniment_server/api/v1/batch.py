@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from muniment.model.batch import Batch, BatchDone
-
 from muniment_server.api.routing import Call, Route
 from muniment_server.policy.access import Permission
 from muniment_server.services import batch
@@ -11,10 +10,7 @@ from muniment_server.services import batch
 
 async def run_batch(call: Call) -> BatchDone:
     """Carry out many commands, all of them or none, as one entry of the history."""
-    made: BatchDone = await call.workspace.writer.write_async(
-        batch.run(call.workspace, call.scope, call.project, call.body, call.receipt)
-    )
-    return made
+    return await call.commit(batch.run(call.workspace, call.scope, call.project, call.body, call.receipt))
 
 
 ROUTES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from muniment.model.experiment import Experiment, ExperimentChange, NewExperiment
 
+from muniment.model.experiment import Experiment, ExperimentChange, NewExperiment
 from muniment_server.api.routing import Call, Route
 from muniment_server.policy.access import Permission
 from muniment_server.services import experiments
@@ -22,10 +22,7 @@ class AsOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def create_experiment(call: Call) -> Experiment:
     """Create an experiment; one that exists with the same content is answered as it is."""
-    made: Experiment = await call.workspace.writer.write_async(
-        experiments.create(call.workspace, call.scope, call.project, call.body, call.receipt)
-    )
-    return made
+    return await call.commit(experiments.create(call.workspace, call.scope, call.project, call.body, call.receipt))
 
 
 async def get_experiment(call: Call) -> Experiment:
@@ -37,12 +34,9 @@ async def get_experiment(call: Call) -> Experiment:
 
 async def update_experiment(call: Call) -> Experiment:
     """Change an experiment; what is left out stays. `lifecycle` deletes and restores."""
-    made: Experiment = await call.workspace.writer.write_async(
-        experiments.update(
-            call.workspace, call.scope, call.project, call.path["experiment"], call.body, call.receipt
-        )
+    return await call.commit(
+        experiments.update(call.workspace, call.scope, call.project, call.path["experiment"], call.body, call.receipt)
     )
-    return made
 
 
 ROUTES = [

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 import msgspec
-from muniment.model.ledger import Changes, ConsistencyProof, Entry, InclusionProof, Revision, Seal, Verification
 
+from muniment.model.ledger import Changes, ConsistencyProof, Entry, InclusionProof, Revision, Seal, Verification
 from muniment_server.api.routing import Call, Route, Stream
 from muniment_server.policy.access import Permission
 from muniment_server.services import ledger, verify

@@ -6,8 +6,8 @@ import asyncio
 from typing import Annotated
 
 import msgspec
-from muniment.model.metric import Chart, NewPoints, PointsWritten, Series
 
+from muniment.model.metric import Chart, NewPoints, PointsWritten, Series
 from muniment_server.api.routing import Call, Route
 from muniment_server.policy.access import Permission
 from muniment_server.services import metrics
@@ -40,10 +40,9 @@ class ChartQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 async def log_points(call: Call) -> PointsWritten:
     """Log points of one run, of any number of metrics, as columns. One request is one entry of the history."""
-    made: PointsWritten = await call.workspace.writer.write_async(
+    return await call.commit(
         metrics.log(call.workspace, call.scope, call.project, call.path["run"], call.body, call.receipt)
     )
-    return made
 
 
 async def get_series(call: Call) -> Series:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from muniment.model.project import NewProject, Project, ProjectChange
 
+from muniment.model.project import NewProject, Project, ProjectChange
 from muniment_server.api.routing import Call, Route
 from muniment_server.policy.access import Permission
 from muniment_server.services import projects
@@ -20,10 +20,7 @@ class ProjectList(msgspec.Struct, frozen=True):
 
 async def create_project(call: Call) -> Project:
     """Create a project; one that exists with the same content is answered as it is."""
-    made: Project = await call.workspace.writer.write_async(
-        projects.create(call.workspace, call.scope, call.body, call.receipt)
-    )
-    return made
+    return await call.commit(projects.create(call.scope, call.body, call.receipt))
 
 
 async def list_projects(call: Call) -> ProjectList:
@@ -38,10 +35,7 @@ async def get_project(call: Call) -> Project:
 
 async def update_project(call: Call) -> Project:
     """Change a project's description."""
-    made: Project = await call.workspace.writer.write_async(
-        projects.update(call.workspace, call.scope, call.project, call.body, call.receipt)
-    )
-    return made
+    return await call.commit(projects.update(call.workspace, call.scope, call.project, call.body, call.receipt))
 
 
 ROUTES = [

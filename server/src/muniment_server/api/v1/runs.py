@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from muniment.model.run import NewRun, Run, RunChange, RunData
 
+from muniment.model.run import NewRun, Run, RunChange, RunData
 from muniment_server.api.routing import Call, Route
 from muniment_server.api.v1.experiments import AsOf
 from muniment_server.policy.access import Permission
@@ -35,10 +35,7 @@ class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def create_run(call: Call) -> Run:
     """Start a run, with its first params and tags. An `id` of the producer's makes the call repeatable."""
-    made: Run = await call.workspace.writer.write_async(
-        runs.create(call.workspace, call.scope, call.project, call.body, call.receipt)
-    )
-    return made
+    return await call.commit(runs.create(call.workspace, call.scope, call.project, call.body, call.receipt))
 
 
 async def get_run(call: Call) -> RunData:
@@ -50,42 +47,37 @@ async def get_run(call: Call) -> RunData:
 
 async def update_run(call: Call) -> Run:
     """Change a run; what is left out stays. `state` finishes it, `lifecycle` deletes and restores."""
-    made: Run = await call.workspace.writer.write_async(
+    return await call.commit(
         runs.update(call.workspace, call.scope, call.project, call.path["run"], call.body, call.receipt)
     )
-    return made
 
 
 async def begin_attempt(call: Call) -> Run:
     """Begin the next attempt of a run that has ended; the earlier one stays in its history."""
-    made: Run = await call.workspace.writer.write_async(
+    return await call.commit(
         runs.begin_attempt(call.workspace, call.scope, call.project, call.path["run"], call.receipt)
     )
-    return made
 
 
 async def log_params(call: Call) -> runs.Logged:
     """Log params. A param never changes: one that is there with another value is refused, and nothing is written."""
-    made: runs.Logged = await call.workspace.writer.write_async(
+    return await call.commit(
         runs.log_params(call.workspace, call.scope, call.project, call.path["run"], call.body.params, call.receipt)
     )
-    return made
 
 
 async def set_tags(call: Call) -> runs.Logged:
     """Set tags, or remove those given as null."""
-    made: runs.Logged = await call.workspace.writer.write_async(
+    return await call.commit(
         runs.set_tags(call.workspace, call.scope, call.project, call.path["run"], call.body.tags, call.receipt)
     )
-    return made
 
 
 async def erase_run(call: Call) -> Run:
     """Erase the content of a run for good; its entries and their proofs stay. This cannot be undone."""
-    made: Run = await call.workspace.writer.write_async(
+    return await call.commit(
         erasure.erase_run(call.workspace, call.scope, call.project, call.path["run"], call.body.reason, call.receipt)
     )
-    return made
 
 
 ROUTES = [

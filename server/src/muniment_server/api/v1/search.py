@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from muniment.model.search import Page, Query
-
 from muniment_server.api.routing import Call, Route
 from muniment_server.policy.access import Permission
 from muniment_server.services import search

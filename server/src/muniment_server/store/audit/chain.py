@@ -7,11 +7,11 @@ from typing import Protocol
 
 import msgspec
 import sqlalchemy as sa
+
 from muniment.model import merkle
 from muniment.model.canonical import canonical, salted
 from muniment.model.ledger import Finding, Seal, derived_salt
 from muniment.model.merkle import TILE_HEIGHT, TILE_WIDTH
-
 from muniment_server.store import heads, ledger, tiles
 from muniment_server.store.tables import ledger as ledger_table
 from muniment_server.store.tables import points, records, revisions, segments
@@ -58,7 +58,9 @@ def seals(connection: sa.Connection, ids: dict[int, str], trust: Trust) -> Seale
         seal = tiles.to_seal(row, ids.get(row.project_id, ""))
         wrong = _wrong_seal(seal, number + 1, previous, trust) or _differs(seal, outside.get(seal.number))
         if wrong:
-            made.findings.append(Finding(project=seal.project, position=_after(made, seal), where="seals", problem=wrong))
+            made.findings.append(
+                Finding(project=seal.project, position=_after(made, seal), where="seals", problem=wrong)
+            )
             break
         made.seals.setdefault(seal.project, []).append(seal)
         number, previous = seal.number, seal.hash
@@ -158,7 +160,9 @@ def entries(connection: sa.Connection, project_id: int, project: str, chain: lis
             entry = found[expected - start - 1] if expected - start <= len(found) else None
             problem = _place(entry, expected, head)
             if problem or entry is None:
-                made.finding = _finding(project, suspect or (expected, entry.where if entry else "ledger", problem or ""))
+                made.finding = _finding(
+                    project, suspect or (expected, entry.where if entry else "ledger", problem or "")
+                )
                 return made
             made.count += 1
             if suspect is None and expected in wrong:
@@ -172,7 +176,12 @@ def entries(connection: sa.Connection, project_id: int, project: str, chain: lis
                     begins = frontier.size if not chain else _begin(chain, seal)
                     made.finding = _finding(
                         project,
-                        suspect or (begins, entry.where, f"entries {begins} to {seal.size} are not those of seal {seal.number}"),
+                        suspect
+                        or (
+                            begins,
+                            entry.where,
+                            f"entries {begins} to {seal.size} are not those of seal {seal.number}",
+                        ),
                     )
                     return made
                 if suspect is not None:
@@ -308,12 +317,17 @@ def _upper_tiles(connection: sa.Connection, project_id: int, project: str, seale
         span = TILE_WIDTH**row.height
         position = row.number * TILE_WIDTH * span + 1
         if len(row.hashes) != 32 * count:
-            return _finding(project, (min(position, sealed), "tiles", f"tile {row.height}/{row.number} has the wrong length"))
+            return _finding(
+                project, (min(position, sealed), "tiles", f"tile {row.height}/{row.number} has the wrong length")
+            )
         for at in range(count if row.height else 0):
             below = tree.subtree(TILE_HEIGHT * row.height, row.number * TILE_WIDTH + at)
             again = _roots_below(tree, row.height, row.number * TILE_WIDTH + at)
             if below != again:
-                return _finding(project, (position + at * span, "tiles", f"tile {row.height}/{row.number} is not the root of those below"))
+                return _finding(
+                    project,
+                    (position + at * span, "tiles", f"tile {row.height}/{row.number} is not the root of those below"),
+                )
     if expected:
         height, number = min(expected)
         position = number * TILE_WIDTH ** (height + 1) + 1

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+
 from muniment.model.ledger import Finding
 from muniment.model.run import param_number
-
 from muniment_server.store import current, ledger
 from muniment_server.store.tables import keys, params, records, revisions, runs, tags
 
@@ -21,14 +21,17 @@ _Versions = dict[tuple[Any, ...], tuple[Any, ...]]
 
 def check(connection: sa.Connection, project_id: int, project: str) -> tuple[int, Finding | None]:
     """(records checked, the finding with the least position)."""
-    last = connection.execute(sa.select(sa.func.max(records.c.no)).where(records.c.project_id == project_id)).scalar() or 0
+    last = (
+        connection.execute(sa.select(sa.func.max(records.c.no)).where(records.c.project_id == project_id)).scalar() or 0
+    )
     highest = _highest(connection, project_id)
     findings: list[Finding] = []
     count = 0
     for start in range(0, max(last, highest), CHUNK):
         low, high = start + 1, start + CHUNK
         count += connection.execute(
-            sa.select(sa.func.count()).select_from(records)
+            sa.select(sa.func.count())
+            .select_from(records)
             .where(records.c.project_id == project_id, records.c.no.between(low, high))
         ).scalar_one()
         findings.extend(_chunk(connection, project_id, project, low, high))
@@ -49,7 +52,9 @@ def _highest(connection: sa.Connection, project_id: int) -> int:
 def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, high: int) -> Iterator[Finding]:
     expected = _replayed(connection, project_id, low, high)
     for kind, (_, table) in current.KINDS.items():
-        yield from _differences(project, table.name, expected[kind], _stored_records(connection, kind, project_id, low, high))
+        yield from _differences(
+            project, table.name, expected[kind], _stored_records(connection, kind, project_id, low, high)
+        )
     yield from _differences(project, "params", expected["params"], _stored_params(connection, project_id, low, high))
     yield from _differences(project, "tags", expected["tags"], _stored_tags(connection, project_id, low, high))
 
@@ -108,9 +113,7 @@ def _stored_params(connection: sa.Connection, project_id: int, low: int, high: i
     query = _named(params, params.c.valid_from, params.c.value, params.c.number).where(
         params.c.project_id == project_id, params.c.run.between(low, high)
     )
-    return {
-        (row.run, row.name, row.valid_from): (None, row.value, row.number) for row in connection.execute(query)
-    }
+    return {(row.run, row.name, row.valid_from): (None, row.value, row.number) for row in connection.execute(query)}
 
 
 def _stored_tags(connection: sa.Connection, project_id: int, low: int, high: int) -> _Versions:

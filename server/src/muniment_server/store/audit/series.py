@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable
 
 import sqlalchemy as sa
+
 from muniment.model.ledger import Finding
 from muniment.model.metric import Summary
-
 from muniment_server.segments import columns, level0, level1
 from muniment_server.segments.chart import concatenated
 from muniment_server.segments.level1 import SeriesColumns
@@ -59,9 +59,7 @@ def _segments(connection: sa.Connection, project_id: int, project: str) -> tuple
     return count, None
 
 
-def _runs(
-    connection: sa.Connection, project_id: int, segment: int, kept: Iterable[level1.EntryPoints]
-) -> str | None:
+def _runs(connection: sa.Connection, project_id: int, segment: int, kept: Iterable[level1.EntryPoints]) -> str | None:
     expected: dict[str, tuple[int, int, int, int]] = {}
     for entry in kept:
         given = entry.columns
@@ -103,9 +101,11 @@ def _level0(connection: sa.Connection, project_id: int, project: str) -> tuple[i
 def _summaries(connection: sa.Connection, project_id: int, project: str) -> Finding | None:
     last = 0
     for column in (records.c.no, summaries_table.c.run):
-        found = connection.execute(sa.select(sa.func.max(column)).where(column.table.c.project_id == project_id)).scalar()
+        found = connection.execute(
+            sa.select(sa.func.max(column)).where(column.table.c.project_id == project_id)
+        ).scalar()
         last = max(last, found or 0)
-    findings = []
+    findings: list[Finding] = []
     for start in range(0, last, CHUNK):
         runs = range(start + 1, start + CHUNK + 1)
         stored = summaries.of_runs(connection, project_id, runs)
@@ -115,14 +115,15 @@ def _summaries(connection: sa.Connection, project_id: int, project: str) -> Find
     return min(findings, key=lambda finding: finding.position or 0, default=None)
 
 
-def _different(
-    project: str, run: int, expected: dict[str, Summary], stored: dict[str, Summary]
-) -> Iterable[Finding]:
+def _different(project: str, run: int, expected: dict[str, Summary], stored: dict[str, Summary]) -> Iterable[Finding]:
     for name in sorted(expected.keys() | stored.keys()):
         if expected.get(name) != stored.get(name):
             known = expected.get(name) or stored[name]
             yield _finding(
-                project, known.position, "summaries", f"the summary of {name!r} of record {run} is not that of its points"
+                project,
+                known.position,
+                "summaries",
+                f"the summary of {name!r} of record {run} is not that of its points",
             )
 
 

@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 
 import sqlalchemy as sa
-from muniment.model.errors import SchemaMismatch
-from muniment.model.ids import new_id
 from sqlalchemy import Connection
 
+from muniment.model.errors import SchemaMismatch
+from muniment.model.ids import new_id
 from muniment_server.store import heads
 from muniment_server.store.engine import Store
 from muniment_server.store.tables import SYSTEM_PROJECT, meta

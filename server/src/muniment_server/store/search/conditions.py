@@ -130,16 +130,16 @@ def _membership(source: Source, node: In) -> sa.ColumnElement[bool]:
         )
     numbers = [_number(value) for value in node.values]
     if node.negated:
-        return source.has(
-            node.field, lambda table: sa.or_(table.c.number.is_(None), table.c.number.notin_(numbers))
-        )
+        return source.has(node.field, lambda table: sa.or_(table.c.number.is_(None), table.c.number.notin_(numbers)))
     return source.has(node.field, lambda table: sa.and_(table.c.number.isnot(None), table.c.number.in_(numbers)))
 
 
 def _like(source: Source, column: Any, node: Like) -> sa.ColumnElement[bool]:
     dialect = source.connection.dialect.name
     if node.fold:
-        found: sa.ColumnElement[bool] = matches(folded_ascii(column), pattern_for(dialect, node.pattern.translate(_FOLD)))
+        found: sa.ColumnElement[bool] = matches(
+            folded_ascii(column), pattern_for(dialect, node.pattern.translate(_FOLD))
+        )
     else:
         found = matches(column, pattern_for(dialect, node.pattern))
     return sa.not_(found) if node.negated else found

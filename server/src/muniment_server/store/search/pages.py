@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
-from muniment.model.errors import InvalidInput
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from muniment.model.errors import InvalidInput
 from muniment_server.language.tree import And, Compare, Field, In, Node, Order
 from muniment_server.store import current
 from muniment_server.store.search.conditions import condition, text_compare
@@ -92,13 +92,11 @@ def page(
         room = limit - len(found)
         found.extend(rows[:room])
         if len(rows) > room:
-            return found, _token(question, parts, number, found, components)
+            return found, _token(question, number, found, components)
     return found, None
 
 
-def _token(
-    question: bytes, parts: list[Stretch], number: int, found: list[sa.Row[Any]], components: list[Component]
-) -> str | None:
+def _token(question: bytes, number: int, found: list[sa.Row[Any]], components: list[Component]) -> str | None:
     if not found:  # a page of no rows begins where the next one does
         return None
     values = list(found[-1])[-len(components) :]
@@ -118,7 +116,9 @@ def _stretch(
     if limit <= 0:
         return []
     labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(components)]
-    ordering = [label.desc() if part.descending else label.asc() for label, part in zip(labelled, components, strict=True)]
+    ordering = [
+        label.desc() if part.descending else label.asc() for label, part in zip(labelled, components, strict=True)
+    ]
     if number == 0 and orders and _walks_index(source, orders[0].field) and not _selective(source, where):
         return _walk(source, orders[0].field, components, conditions, limit)
     query = current.versions(source.kind, *labelled).where(*conditions, part.condition).order_by(*ordering).limit(limit)
@@ -141,13 +141,13 @@ def _walk(
     # the tie-breaker must be the index's own column, or the walk would be sorted again
     replaced[-1] = Component(walked.c.run, others[-1].descending)
     labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(replaced)]
-    ordering = [
-        part.expression.desc() if part.descending else part.expression.asc() for part in replaced
-    ]
+    ordering = [part.expression.desc() if part.descending else part.expression.asc() for part in replaced]
     query = (
         current.versions(source.kind, *labelled)
         .select_from(walked)
-        .join(source.table, sa.and_(source.table.c.project_id == walked.c.project_id, source.table.c.no == walked.c.run))
+        .join(
+            source.table, sa.and_(source.table.c.project_id == walked.c.project_id, source.table.c.no == walked.c.run)
+        )
         .where(
             walked.c.project_id == source.project_id,
             walked.c.key == source.key(field),
@@ -162,7 +162,12 @@ def _walk(
 
 def _on_walked(clause: Any, value: Component, walked: Any) -> Any:
     """A condition with the walked value in place of the subquery that would look it up again."""
-    return replacement_traverse(clause, {}, lambda part, **_: walked.c.last if part is value.expression else None)
+
+    def replace(element: Any, **options: Any) -> Any:
+        del options
+        return walked.c.last if element is value.expression else None
+
+    return replacement_traverse(clause, {}, cast("Any", replace))
 
 
 def _selective(source: Source, where: Node) -> bool:

@@ -108,7 +108,7 @@ class Source:
         return [summaries_table.c[field.aggregate].isnot(None)] if field.aggregate in {"min", "max"} else []
 
     def overlay(self, field: Field) -> Any:
-        """(run, value) of the metrics that have younger points, folded again as of the moment; None if there is none."""
+        """(run, value) of metrics with younger points, folded again as of the moment; None if there is none."""
         return self._overlays.get(field)
 
     def _has_metric(self, field: Field, predicate: Predicate) -> sa.ColumnElement[bool]:

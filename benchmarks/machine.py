@@ -1,0 +1,55 @@
+"""What a measurement was made on. Nothing in it names the machine or a place on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("muniment", "msgspec", "numpy", "psycopg", "pyarrow", "sqlalchemy", "uvicorn", "zstandard")
+
+
+def describe() -> dict[str, Any]:
+    """Processor, memory, interpreter, libraries."""
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def resident(pid: int) -> dict[str, float]:
+    """MiB of memory of a process: now, and at its greatest; empty where the system does not say."""
+    found: dict[str, float] = {}
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name in {"VmRSS", "VmHWM"}:
+                found["now" if name == "VmRSS" else "peak"] = int(rest.split()[0]) / 1024
+    except OSError:
+        pass
+    return found

@@ -1,0 +1,103 @@
+"""A real `muniment serve`, in a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import TracebackType
+
+import msgspec
+
+from benchmarks.machine import resident
+from benchmarks.stores import Place
+
+START_SECONDS = 60.0
+
+
+class Server:
+    """A served store.
+
+    Args:
+        place: the store.
+        command: what is put before the server's own command line, such as a profiler.
+    """
+
+    def __init__(self, place: Place, command: tuple[str, ...] = ()) -> None:
+        self.place = place
+        self.port = _free_port()
+        arguments = ["serve", "--store", place.url, "--trust", str(place.trust), "--port", str(self.port)]
+        program = "from muniment.cli import main; main()"
+        self._log = (place.home.folder / "serve.log").open("ab")
+        self.process = subprocess.Popen(
+            [*command, sys.executable, "-c", program, *arguments], stdout=self._log, stderr=self._log
+        )
+        self._wait()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def memory(self) -> dict[str, float]:
+        """MiB resident."""
+        return resident(self.process.pid)
+
+    def call(self, method: str, path: str, body: object = None) -> object:
+        """One request outside of what is measured."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        raw = None if body is None else msgspec.json.encode(body)
+        connection.request(method, path, raw, {} if raw is None else {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path} answered {answer.status}: {content[:300]!r}")
+        return msgspec.json.decode(content)
+
+    def sealed(self, project: str, position: int, seconds: float = 120.0) -> float:
+        """Wait until seals cover a position; the moment at which they did, on the monotonic clock."""
+        deadline = time.perf_counter() + seconds
+        after = 0
+        while time.perf_counter() < deadline:
+            found = msgspec.convert(self.call("GET", f"/v1/projects/{project}/seals?after={after}"), dict[str, list[dict[str, object]]])
+            for seal in next(iter(found.values())):
+                after = max(after, int(str(seal["number"])))
+                if int(str(seal["size"])) >= position:
+                    return time.perf_counter()
+            time.sleep(0.02)
+        raise RuntimeError(f"{project} was not sealed up to {position} within {seconds:.0f} seconds")
+
+    def stop(self) -> None:
+        """End the server as an operator would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._log.close()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError("the server ended before it served; see its log")
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 0.2):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("the server did not start in time")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -111,8 +111,9 @@ class Application:
     async def _call(
         self, route: Route, path: dict[str, str], scope: ASGI, headers: dict[str, str], receive: Receive
     ) -> Call:
-        raw = await _body(receive, headers) if route.method != "GET" else b""
         caller = self.workspace.owner_scope
+        caller.require(route.permission)
+        raw = await _body(receive, headers) if route.method != "GET" else b""
         return Call(
             workspace=self.workspace,
             scope=caller,

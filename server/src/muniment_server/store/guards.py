@@ -6,8 +6,6 @@ the file) the seals make visible.
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from muniment_server.store import tables
@@ -87,8 +85,8 @@ def _postgresql_trigger(table: str, verb: str, when: str, message: str) -> str:
     )
 
 
-@sa.event.listens_for(tables.metadata, "after_create")
-def _complete(target: sa.MetaData, connection: sa.Connection, **options: Any) -> None:
-    del target, options
+def create_all(connection: sa.Connection) -> None:
+    """The whole schema at once, as the tables are today. Stores are made by migrations; this is what they must equal."""
+    tables.metadata.create_all(connection)
     for statement in statements(connection.dialect.name):
         connection.exec_driver_sql(statement)

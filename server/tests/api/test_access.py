@@ -1,0 +1,101 @@
+"""Every route stands in the table of access; one that does not fails the build."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+from unittest.mock import PropertyMock
+
+import msgspec
+import pytest
+from muniment_server.api.app import Application
+from muniment_server.api.doors import ROUTES
+from muniment_server.api.routing import Route
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services.workspace import Workspace
+
+LEVELS = list(Permission)
+ID = "01a205ca50f87aee91880ce46b73743f"
+PATH = {"project": "default", "experiment": "none", "run": ID, "record": ID, "position": "1"}
+QUERIES = {"get_series": "key=a", "get_chart": "key=a", "get_consistency_proof": "first=1"}
+BODIES: dict[str, Any] = {
+    "create_project": {"slug": "default"},
+    "update_project": {},
+    "create_experiment": {"name": "e"},
+    "update_experiment": {},
+    "create_run": {"experiment": "none"},
+    "update_run": {},
+    "log_params": {"params": {}},
+    "set_tags": {"tags": {}},
+    "erase_run": {"reason": "test"},
+    "log_points": {"series": ["a"], "value": [1.0]},
+    "search_records": {},
+    "run_batch": {"commands": [{"do": "run.params", "run": ID, "params": {}}]},
+}
+
+
+async def status_of(workspace: Workspace, route: Route, project: str = "default") -> int:
+    """The status that the application answers a request of this route with."""
+    path = re.sub(r"\{(\w+)\}", lambda found: {**PATH, "project": project}[found[1]], route.path)
+    body = msgspec.json.encode(BODIES[route.name]) if route.body is not None else b""
+    headers = [(b"content-type", b"application/json")] if body else []
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+            if any(value == b"text/event-stream" for _, value in message["headers"]):
+                raise asyncio.CancelledError
+
+    scope = {
+        "type": "http",
+        "method": route.method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": QUERIES.get(route.name, "").encode(),
+        "headers": headers,
+    }
+    try:
+        await Application(workspace, ROUTES)(scope, receive, send)
+    except asyncio.CancelledError:
+        pass
+    return statuses[0]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_a_route_is_open_to_its_permission_and_closed_below(
+    route: Route, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (route.body is None) != (route.name in BODIES), "give the route a body in this table"
+    for level in LEVELS:
+        scope = Scope(workspace.owner, level)
+        monkeypatch.setattr(Workspace, "owner_scope", PropertyMock(return_value=scope))
+        status = asyncio.run(status_of(workspace, route))
+        allowed = LEVELS.index(level) >= LEVELS.index(route.permission)
+        assert (status != 403) == allowed, (level, status)
+        assert status < 500, status
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if "{project}" in route.path], ids=lambda route: f"{route.method} {route.path}"
+)
+def test_a_project_that_is_not_visible_does_not_exist(
+    route: Route, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = Scope(workspace.owner, Permission.ADMIN, frozenset())
+    monkeypatch.setattr(Workspace, "owner_scope", PropertyMock(return_value=blind))
+    assert asyncio.run(status_of(workspace, route)) == 404
+    monkeypatch.setattr(Workspace, "owner_scope", PropertyMock(return_value=Scope(workspace.owner)))
+    asyncio.run(status_of(workspace, route))  # what one caller may see must not be remembered for another
+    monkeypatch.setattr(Workspace, "owner_scope", PropertyMock(return_value=blind))
+    assert asyncio.run(status_of(workspace, route)) == 404
+
+
+def test_routes_are_named_once_and_described() -> None:
+    names = [route.name for route in ROUTES]
+    assert len(names) == len(set(names))
+    assert all(route.summary.endswith((".", "not.")) for route in ROUTES)

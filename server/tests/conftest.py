@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
+
 from muniment_server.services.workspace import Workspace
 from muniment_server.store.engine import parse_url
 

@@ -9,6 +9,7 @@ from unittest.mock import PropertyMock
 
 import msgspec
 import pytest
+
 from muniment_server.api.app import Application
 from muniment_server.api.doors import ROUTES
 from muniment_server.api.routing import Route

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import msgspec
+
 from muniment_server.api import doors
 
 COMMITTED = Path(__file__).resolve().parents[3] / "docs" / "reference" / "openapi.json"

@@ -35,4 +35,6 @@ def dump(connection: sa.Connection) -> str:
         lines = [row[0] for row in found]
     else:
         lines = [row[0] for query in _POSTGRESQL for row in connection.exec_driver_sql(query.replace("%", "%%"))]
-    return "\n".join(sorted(re.sub(r"\s+", " ", line).strip() for line in lines if "alembic_version" not in line)) + "\n"
+    return (
+        "\n".join(sorted(re.sub(r"\s+", " ", line).strip() for line in lines if "alembic_version" not in line)) + "\n"
+    )

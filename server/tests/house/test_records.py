@@ -7,6 +7,7 @@ import typing
 
 import msgspec
 import pytest
+
 from muniment.model import errors
 from muniment.model.metric import Summary
 from muniment_server.api.problems import STATUS

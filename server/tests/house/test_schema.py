@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import Postgres
 from house.schema_dump import dump
+
 from muniment.model.errors import SchemaMismatch
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import guards, migrations

@@ -56,6 +56,7 @@ def table_of(found: RunData, metric: str) -> Table:
     table.add_row("run", f"{found.run.name}  {found.run.id}")
     table.add_row(metric, f"{_number(summary.last)} at step {summary.last_step}")
     table.add_row("state", found.run.state)
+    table.add_row("recorded", f"up to position {found.run.position}")
     for name, value in found.params.items():
         table.add_row(f"params.{name}", value)
     for name, other in found.metrics.items():

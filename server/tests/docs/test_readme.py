@@ -1,0 +1,86 @@
+"""What the README shows is what happens: its program runs, and its commands answer what stands there.
+
+Ids, and digits that depend on the machine's arithmetic, are not compared; `MUNIMENT_UPDATE=1` writes the answers anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parents[3] / "README.md"
+OUTPUT = re.compile(r"<!-- output of: (muniment .*?) -->\n```console\n\$ .*?\n(.*?)```", re.DOTALL)
+LOOSE = re.compile(r"[0-9a-f]{32}|\d+(\.\d+)?|─+|\s+")
+
+
+def run(arguments: list[str], store: str, **environment: str) -> str:
+    """What a command prints."""
+    found = subprocess.run(
+        arguments,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "MUNIMENT_STORE": store, "MUNIMENT_URL": store, "COLUMNS": "100", **environment},
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def command(line: str) -> list[str]:
+    """A `muniment` command line, run by this very Python."""
+    return [sys.executable, "-c", "from muniment.cli import main; main()", *line.split()[1:]]
+
+
+@pytest.fixture(scope="module")
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    store = f"sqlite:///{tmp_path_factory.mktemp('demo') / 'demo.db'}"
+    run(command("muniment demo"), store)
+    return store
+
+
+def test_the_answers_are_those_that_stand_there(demo_store: str) -> None:
+    text = README.read_text("utf-8")
+    shown = OUTPUT.findall(text)
+    assert len(shown) == 2
+    for line, expected in shown:
+        answer = run(command(line), demo_store)
+        if os.environ.get("MUNIMENT_UPDATE"):
+            answer = "\n".join(row.rstrip() for row in answer.splitlines()) + "\n"
+            text = text.replace(f"$ {line}\n{expected}```", f"$ {line}\n{answer}```")
+            README.write_text(text, "utf-8")
+        else:
+            assert LOOSE.sub("#", answer) == LOOSE.sub("#", expected), answer
+
+
+def test_the_demo_is_recorded_once(demo_store: str) -> None:
+    before = run(command("muniment best accuracy --json"), demo_store)
+    assert run(command("muniment demo --once"), demo_store) == ""
+    assert run(command("muniment best accuracy --json"), demo_store) == before
+
+
+def test_the_program_runs(tmp_path: Path) -> None:
+    text = README.read_text("utf-8")
+    program, printed = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", text, re.DOTALL)[0]
+    store = f"sqlite:///{tmp_path / 'runs.db'}"
+    program = program.replace("http://127.0.0.1:5050", store)
+    answer = run([sys.executable, "-c", program], store)
+    assert re.sub(r"\d{13}", "#", answer) == re.sub(r"\d{13}", "#", printed)
+
+
+def test_a_wrong_question_is_one_line(demo_store: str) -> None:
+    found = subprocess.run(
+        command("muniment best accuracy --where nonsense"),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MUNIMENT_URL": demo_store},
+    )
+    assert found.returncode == 1
+    assert len(found.stderr.strip().splitlines()) == 1
+    assert found.stderr.startswith("muniment: where")

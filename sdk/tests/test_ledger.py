@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,10 +28,13 @@ def test_a_leaf_is_the_hash_of_the_canonical_entry(position: int, micros: int, a
     assert leaf_hash(position, micros, ACTOR, action, payload) == expected
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)))
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds are naive
 def test_times_have_six_decimals(moment: datetime) -> None:
-    micros = int((moment - datetime(1970, 1, 1)).total_seconds()) * 1_000_000 + moment.microsecond
-    assert datetime.fromisoformat(instant(micros)) == moment.replace(tzinfo=UTC)
+    micros = (moment - EPOCH) // timedelta(microseconds=1)
+    assert datetime.fromisoformat(instant(micros)) == moment
     assert len(instant(micros)) == 27
 
 

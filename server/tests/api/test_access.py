@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import Any
 from unittest.mock import PropertyMock
 
@@ -60,10 +61,8 @@ async def status_of(workspace: Workspace, route: Route, project: str = "default"
         "query_string": QUERIES.get(route.name, "").encode(),
         "headers": headers,
     }
-    try:
+    with suppress(asyncio.CancelledError):
         await Application(workspace, ROUTES)(scope, receive, send)
-    except asyncio.CancelledError:
-        pass
     return statuses[0]
 
 

@@ -47,9 +47,9 @@ def test_language_knows_only_what_the_record_has(kind: str) -> None:
 def test_large_tables_lead_with_the_project() -> None:
     for table in tables.metadata.sorted_tables:
         if table.info.get("sharded"):
-            assert list(table.primary_key.columns)[0].name == "project_id"
+            assert next(iter(table.primary_key.columns)).name == "project_id"
             for index in table.indexes:
-                assert list(index.expressions)[0] is table.c.project_id, index.name
+                assert next(iter(index.expressions)) is table.c.project_id, index.name
             for key in table.foreign_key_constraints:
                 assert key.column_keys[0] == "project_id"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,14 @@ DUMPS = Path(__file__).resolve().parents[3] / "docs" / "reference" / "schema"
 
 
 @pytest.fixture
-def empty_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+def empty_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     if engine_name == "sqlite":
-        return f"sqlite:///{tmp_path / 'empty.db'}"
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
     server: Postgres = request.getfixturevalue("postgres")
     url = server.create_empty()
-    request.addfinalizer(lambda: server.drop(url))
-    return url
+    yield url
+    server.drop(url)
 
 
 def test_fresh_migrated_and_committed_schema_are_equal(empty_url: str, store_url: str, engine_name: str) -> None:

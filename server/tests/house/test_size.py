@@ -45,7 +45,7 @@ def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
     words = ("--index" + "-url", "/sim" + "ple/", "pypi" + ".org", "/ho" + "me/", "/ro" + "ot/", "/wo" + "rk/")
     suffixes = {".py", ".md", ".toml", ".txt", ".json", ".yml", ".sql", ".lark", ""}
     for path in _tracked():
-        if path.suffix in suffixes and path.name not in {"LICENSE"}:
+        if path.suffix in suffixes and path.name != "LICENSE":
             text = path.read_text("utf-8", errors="replace")
             assert not [word for word in words if word in text], path
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from muniment.model.errors import InvalidInput, MunimentError
+from muniment.model.errors import InvalidInput, Unavailable
 from muniment.model.experiment import NewExperiment
 from muniment.model.metric import NewPoints
 from muniment.model.run import NewRun, RunData
@@ -83,13 +83,14 @@ def test_nul_is_refused_everywhere_before_it_is_stored(workspace: Workspace, exp
 
 
 def test_text_in_a_number_column_is_refused_by_the_table_itself(workspace: Workspace) -> None:
-    with pytest.raises((sa.exc.DBAPIError, MunimentError)), workspace.store.write() as connection:
-        connection.exec_driver_sql("INSERT INTO keys (project_id, no, name) VALUES ('x', 'y', 'z')")
+    statement = "INSERT INTO keys (project_id, no, name) VALUES ('x', 'y', 'z')"
+    with pytest.raises(sa.exc.DBAPIError), workspace.store.write() as connection:
+        connection.exec_driver_sql(statement)
 
 
 def test_foreign_keys_are_on(workspace: Workspace) -> None:
+    row = {"project_id": 9, "position": 1, "record": 1, "kind": "run", "body": None, "hash": b""}
     with pytest.raises(sa.exc.IntegrityError), workspace.store.write() as connection:
-        row = {"project_id": 9, "position": 1, "record": 1, "kind": "run", "body": None, "hash": b""}
         connection.execute(sa.insert(tables.revisions), row)
 
 
@@ -153,3 +154,11 @@ def test_a_refused_write_does_not_take_others_with_it(workspace: Workspace, expe
     failed = sum(future.exception() is not None for future in futures)
     assert failed == 10
     assert len(data(workspace, run).params) == 31
+
+
+def test_a_question_that_takes_too_long_is_given_up(workspace: Workspace) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with pytest.raises(Unavailable, match="takes too long"), workspace.store.read(seconds=0.2) as connection:
+        connection.execute(sa.text(endless)).scalar()
+    with workspace.store.read() as connection:  # and the connection is good for the next one
+        assert connection.execute(sa.text("SELECT 1")).scalar() == 1

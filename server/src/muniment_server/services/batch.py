@@ -14,7 +14,7 @@ from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import experiments, metrics, runs
 from muniment_server.services.workspace import Change, Workspace
-from muniment_server.store.group import Draft
+from muniment_server.store.draft import Draft
 from muniment_server.store.receipts import Receipt
 
 Act = Callable[[Draft], Any]

@@ -9,7 +9,7 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.runs import held_by_id, of
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store import erasure
-from muniment_server.store.group import Draft
+from muniment_server.store.draft import Draft
 from muniment_server.store.receipts import Receipt
 
 

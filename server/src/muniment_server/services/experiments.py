@@ -14,7 +14,7 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
 from muniment_server.store import experiments
-from muniment_server.store.group import Draft
+from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
 from muniment_server.store.receipts import Receipt
 

@@ -18,7 +18,7 @@ from muniment_server.services import moments
 from muniment_server.services.runs import writable
 from muniment_server.services.workspace import Change, ProjectRef, Workspace, refuse_erased
 from muniment_server.store import heads, points, runs
-from muniment_server.store.group import Draft, PointsBatch
+from muniment_server.store.draft import Draft, PointsBatch
 from muniment_server.store.points import Steps
 from muniment_server.store.receipts import Receipt
 

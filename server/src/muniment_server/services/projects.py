@@ -10,7 +10,7 @@ from muniment.model.project import SYSTEM, NewProject, Project, ProjectChange
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.workspace import Change, Workspace, create_project
 from muniment_server.store import projects
-from muniment_server.store.group import Draft
+from muniment_server.store.draft import Draft
 from muniment_server.store.receipts import Receipt
 from muniment_server.store.tables import SYSTEM_PROJECT
 

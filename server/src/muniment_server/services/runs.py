@@ -16,7 +16,7 @@ from muniment_server.services.experiments import changed, held_by_key
 from muniment_server.services.experiments import of as experiment_of
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
 from muniment_server.store import runs
-from muniment_server.store.group import Draft
+from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
 from muniment_server.store.receipts import Receipt
 

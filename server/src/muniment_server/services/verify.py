@@ -12,17 +12,20 @@ from muniment_server.store import projects
 from muniment_server.store.audit import chain, rows, series
 from muniment_server.store.engine import Store
 
+VERIFY_SECONDS = 86_400.0
+"""Verification reads everything, however long that takes."""
+
 
 def project(workspace: Workspace, scope: Scope, slug: str) -> Verification:
     """Verify one project of a store that is being served."""
     ref = workspace.project(scope, slug, Permission.READ)
-    with workspace.store.read() as connection:
+    with workspace.store.read(VERIFY_SECONDS) as connection:
         return _verify(connection, workspace.trust, {ref.no})
 
 
 def store(opened: Store, trust: TrustFolder) -> Verification:
     """Verify a whole store."""
-    with opened.read() as connection:
+    with opened.read(VERIFY_SECONDS) as connection:
         return _verify(connection, trust, None)
 
 

@@ -18,8 +18,8 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.feed import Feed
 from muniment_server.services.trust import TrustFolder
 from muniment_server.store import migrations, projects
+from muniment_server.store.draft import Draft
 from muniment_server.store.engine import Durability, Store
-from muniment_server.store.group import Draft
 from muniment_server.store.receipts import Receipt
 from muniment_server.store.tables import SYSTEM_PROJECT
 from muniment_server.store.writer import Writer

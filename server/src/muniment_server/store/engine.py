@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
@@ -30,6 +31,10 @@ READERS = 16
 """Connections for reading."""
 PROJECT_WRITERS = 4
 """Transactions that PostgreSQL writes at once, each for another project; SQLite writes one."""
+READ_SECONDS = 60.0
+"""How long one question may take."""
+_STEPS = 200_000
+"""Steps of SQLite's machine between two looks at the clock."""
 BUSY_SECONDS = 30
 """How long one process waits for another that writes the same SQLite file."""
 
@@ -106,9 +111,19 @@ class Store:
         return plain.render_as_string(hide_password=True)
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """A snapshot: whatever is read through it is of one moment."""
+    def read(self, seconds: float = READ_SECONDS) -> Iterator[sa.Connection]:
+        """A snapshot: whatever is read through it is of one moment.
+
+        Raises:
+            Unavailable: the store cannot be read, or a question took longer than `seconds`.
+        """
         with translated(self.name), self._reading.connect() as connection, connection.begin():
+            if self.is_sqlite:
+                deadline = time.monotonic() + seconds
+                raw = connection.connection.driver_connection
+                raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)  # type: ignore[union-attr]
+            else:
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
             yield connection
 
     @contextmanager
@@ -212,6 +227,8 @@ def translated(store: str) -> Iterator[None]:
             raise StoreFull(
                 f"the disk of {store} is full: nothing was written; free some space and try again"
             ) from error
+        if text == "interrupted" or getattr(error.orig, "sqlstate", None) == "57014":
+            raise Unavailable("this question takes too long: ask for less at once, or narrow the condition") from error
         if "database is locked" in text:
             raise Unavailable(f"{store} is being written by another process; try again") from error
         raise Unavailable(f"{store} cannot be used: {text.splitlines()[0]}") from error

@@ -86,7 +86,7 @@ def _postgresql_trigger(table: str, verb: str, when: str, message: str) -> str:
 
 
 def create_all(connection: sa.Connection) -> None:
-    """The whole schema at once, as the tables are today. Stores are made by migrations; this is what they must equal."""
+    """The whole schema as the tables are today. Stores are made by migrations; this is what those must equal."""
     tables.metadata.create_all(connection)
     for statement in statements(connection.dialect.name):
         connection.exec_driver_sql(statement)

@@ -20,8 +20,9 @@ from sqlalchemy.exc import IntegrityError
 
 from muniment.model.errors import Conflict, MunimentError, Unavailable
 from muniment_server.store.engine import PROJECT_WRITERS, Store
-from muniment_server.store.group import Group, Write
+from muniment_server.store.group import Write, apply
 from muniment_server.store.held import Memory
+from muniment_server.store.transaction import Transaction
 
 GROUP_LIMIT = 256
 """Writes in one transaction."""
@@ -201,14 +202,14 @@ class Writer:
     def _transact(self, project_id: int, tickets: list[Ticket]) -> None:
         memory = self._memories.setdefault(project_id, Memory())
         with self.store.write() as connection:
-            group = Group(connection, project_id, memory, datetime.fromtimestamp(time.time(), tz=UTC))
+            transaction = Transaction(connection, project_id, memory, datetime.fromtimestamp(time.time(), tz=UTC))
             for ticket in tickets:
                 try:
-                    ticket.answer, ticket.error = group.apply(ticket.write), None
+                    ticket.answer, ticket.error = apply(transaction, ticket.write), None
                 except MunimentError as error:
                     ticket.answer, ticket.error = None, error
-            group.flush()
-        group.remember()
+            transaction.flush()
+        transaction.remember()
         self.groups += 1
         self.writes += len(tickets)
-        self.on_commit(project_id, group.head.position)
+        self.on_commit(project_id, transaction.head.position)

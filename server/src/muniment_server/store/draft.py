@@ -1,0 +1,312 @@
+"""A draft: what one write is about to change, kept apart until it has succeeded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from muniment.model.canonical import canonical, salted
+from muniment.model.errors import Conflict
+from muniment.model.ledger import commands_payload, derived_salt
+from muniment.model.run import param_number
+from muniment_server.segments.columns import Columns, Fold
+from muniment_server.store import current, points, receipts, tables
+from muniment_server.store.held import Held, Record, unique_name
+from muniment_server.store.summaries import fold_row
+from muniment_server.store.transaction import Transaction
+
+
+class PointsBatch(msgspec.Struct, frozen=True):
+    """Points of one run, with everything computed that needs no transaction."""
+
+    columns: Columns
+    digest: bytes
+    folds: list[Fold]
+    body: bytes
+    """The level-0 payload without its header."""
+
+
+class Draft:
+    """What one write is about to change. Dropped as a whole if the write fails."""
+
+    def __init__(self, transaction: Transaction, actor: str, action: str) -> None:
+        self.transaction = transaction
+        self.connection = transaction.connection
+        self.project_id = transaction.head.project_id
+        self.actor = actor
+        self.action = action
+        self.time = transaction.head.time
+        self.position = transaction.head.position + 1
+        """The position of what this draft changes in records; its points come after."""
+        self.held: dict[str, Held] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self._created: list[tuple[Held, str]] = []
+        self._versions: dict[str, tuple[str, int | None, Held]] = {}
+        self._params: dict[str, dict[str, str]] = {}
+        self._tags: dict[str, dict[str, str | None]] = {}
+        self._had: dict[str, set[str]] = {}
+        self._bodies: dict[int, tuple[str, Held, dict[str, Any]]] = {}
+        self._points: list[tuple[Held, PointsBatch]] = []
+        self._writer: tuple[str, int] | None = None
+        self._heads: list[int] = []
+
+    # finding
+
+    def find(self, kind: str, record_id: str) -> Held | None:
+        """The current record with this id, this draft's own changes included."""
+        found = (
+            self.held.get(record_id) or self.transaction.held.get(record_id) or self.transaction.memory.get(record_id)
+        )
+        if found is None:
+            found = current.by_id(self.connection, self.project_id, kind, record_id)
+            if found is not None:
+                self.transaction.read(found)
+        return found if found is not None and isinstance(found.record, current.KINDS[kind][0]) else None
+
+    def find_named(self, kind: str, name: str) -> Held | None:
+        """The current record with this unique name."""
+        for names in (self.names, self.transaction.names):
+            if (kind, name) in names:
+                return self.find(kind, names[kind, name])
+        found = self.transaction.memory.named(kind, name) or current.by_name(
+            self.connection, self.project_id, kind, name
+        )
+        if found is None:
+            return None
+        newest = self.find(kind, found.record.id)  # it may have been renamed by a write of this very group
+        return newest if newest is not None and unique_name(newest.record) == (kind, name) else None
+
+    def params(self, held: Held) -> dict[str, str]:
+        """Every param of a run."""
+        held = self._newest(held)
+        if held.params is None:
+            held = msgspec.structs.replace(held, params=current.params_of(self.connection, self.project_id, held.no))
+            self.held[held.record.id] = held
+        assert held.params is not None
+        return held.params
+
+    def tags(self, held: Held) -> dict[str, str]:
+        """Every current tag of a run."""
+        held = self._newest(held)
+        if held.tags is None:
+            held = msgspec.structs.replace(held, tags=current.tags_of(self.connection, self.project_id, held.no))
+            self.held[held.record.id] = held
+        assert held.tags is not None
+        return held.tags
+
+    def _newest(self, held: Held) -> Held:
+        record_id = held.record.id
+        return self.held.get(record_id) or self.transaction.held.get(record_id) or held
+
+    # changing
+
+    def create(self, kind: str, make: Callable[[int], Record]) -> Held:
+        """A new record; `make` is given the position."""
+        record = make(self.position)
+        no = self.transaction.head.records + len(self._created) + 1
+        logged: dict[str, dict[str, str]] = {"params": {}, "tags": {}} if kind == "run" else {}
+        held = Held(no, os.urandom(16), record, **logged)
+        self._created.append((held, kind))
+        self._put(kind, None, held)
+        return held
+
+    def replace(self, kind: str, held: Held, record: Record) -> Held:
+        """A new version of a record. The same content again changes nothing."""
+        held = self._newest(held)
+        if msgspec.structs.replace(record, position=held.record.position) == held.record:
+            return held
+        made = msgspec.structs.replace(held, record=msgspec.structs.replace(record, position=self.position))
+        self._put(kind, held.record.position, made)
+        return made
+
+    def _put(self, kind: str, closes: int | None, held: Held) -> None:
+        record_id = held.record.id
+        if closes == self.position:  # this draft has changed it already
+            closes = self._versions[record_id][1]
+        self._versions[record_id] = (kind, closes, held)
+        self._keep(held)
+        body = msgspec.to_builtins(held.record)
+        del body["position"]
+        self._body(kind, held)[kind] = body
+
+    def _keep(self, held: Held) -> None:
+        self.held[held.record.id] = held
+        name = unique_name(held.record)
+        if name is not None:
+            self.names[name] = held.record.id
+
+    def _body(self, kind: str, held: Held) -> dict[str, Any]:
+        return self._bodies.setdefault(held.no, (kind, held, {}))[2]
+
+    def add_params(self, held: Held, given: dict[str, str]) -> int:
+        """Add params to a run; how many were new.
+
+        Raises:
+            Conflict: one of them is there with another value.
+        """
+        known = self.params(held)
+        fresh: dict[str, str] = {}
+        for key, value in given.items():
+            old = known.get(key)
+            if old is None:
+                fresh[key] = value
+            elif old != value:
+                raise Conflict(
+                    f"param {key!r} of run {held.record.id} is {old[:100]!r} and cannot become {value[:100]!r}: "
+                    "params never change; log another key or start another run",
+                    field=f"params[{key!r}]",
+                )
+        if fresh:
+            self._keep(msgspec.structs.replace(self._newest(held), params={**known, **fresh}))
+            self._params.setdefault(held.record.id, {}).update(fresh)
+            self._body("run", held).setdefault("params", {}).update(fresh)
+        return len(fresh)
+
+    def change_tags(self, held: Held, given: dict[str, str | None]) -> int:
+        """Set tags of a run, or remove those given as None; how many changed."""
+        known = self.tags(held)
+        changed = {key: value for key, value in given.items() if known.get(key) != value}
+        if changed:
+            left = {key: value for key, value in {**known, **changed}.items() if value is not None}
+            self._keep(msgspec.structs.replace(self._newest(held), tags=left))
+            self._tags.setdefault(held.record.id, {}).update(changed)
+            self._had.setdefault(held.record.id, set()).update(key for key in changed if key in known)
+            self._body("run", held).setdefault("tags", {}).update(changed)
+        return len(changed)
+
+    def add_points(self, held: Held, batch: PointsBatch) -> int | None:
+        """Points for a run. Returns the position at which the very same points are recorded already, or None."""
+        known = self.transaction.digests.get((held.no, batch.digest))
+        if known is None:
+            known = points.position_of_digest(self.connection, self.project_id, held, batch.columns, batch.digest)
+        if known is None:
+            self._points.append((held, batch))
+        return known
+
+    def writer_mark(self, writer: str) -> tuple[int, int, int] | None:
+        """(sequence, position, points) of a writer's latest accepted request."""
+        return self.transaction.writers.get(writer) or receipts.writer_mark(self.connection, self.project_id, writer)
+
+    def advance_writer(self, writer: str, sequence: int) -> None:
+        """Remember that a writer has come to `sequence`."""
+        self._writer = (writer, sequence)
+
+    def remark(self, held: Held, name: str, text: str) -> None:
+        """Add a word of explanation to what the history says of a record."""
+        self._body("run", held)[name] = text
+
+    def create_head(self, project_id: int) -> None:
+        """Begin the history of a new project."""
+        self._heads.append(project_id)
+
+    @property
+    def changes_records(self) -> bool:
+        """Whether there is a commands entry."""
+        return bool(self._bodies)
+
+    @property
+    def last_position(self) -> int:
+        """The position of this draft's last entry, or the one before it if it changes nothing."""
+        return self.position - 1 + self.changes_records + len(self._points)
+
+    # closing: from here on nothing can fail but the database
+
+    def close(self) -> None:
+        """Hand everything over to the transaction."""
+        transaction, buffers = self.transaction, self.transaction.buffers
+        for held, kind in self._created:
+            buffers.add(tables.records, {**self._row(held.no), "kind": kind, "id": held.record.id, "salt": held.salt})
+        for kind, closes, held in self._versions.values():
+            self._close_version(kind, closes, held)
+        for record_id, fresh in self._params.items():
+            self._close_params(self.held[record_id].no, fresh)
+        for record_id, changed in self._tags.items():
+            self._close_tags(self.held[record_id].no, changed, self._had[record_id])
+        if self._bodies:
+            self._close_entry()
+        position = self.position - (not self._bodies)
+        for held, batch in self._points:
+            position += 1
+            self._close_points(held, batch, position)
+        if self._writer:
+            transaction.writers[self._writer[0]] = (
+                self._writer[1],
+                position,
+                sum(len(b.columns) for _, b in self._points),
+            )
+        buffers.heads.extend(self._heads)
+        transaction.held.update(self.held)
+        transaction.names.update(self.names)
+        transaction.head = msgspec.structs.replace(
+            transaction.head, position=position, records=transaction.head.records + len(self._created)
+        )
+
+    def _row(self, no: int) -> dict[str, Any]:
+        return {"project_id": self.project_id, "no": no}
+
+    def _close_version(self, kind: str, closes: int | None, held: Held) -> None:
+        table = current.KINDS[kind][1]
+        row = {**self._row(held.no), "valid_from": self.position, "valid_to": None}
+        record = held.record
+        for column in table.columns:
+            if column.name not in row:
+                row[column.name] = getattr(record, column.name)
+        self.transaction.supersede(table, (held.no,), closes is not None, self.position, {"at_no": held.no}, row)
+
+    def _close_params(self, run: int, fresh: dict[str, str]) -> None:
+        for name, value in fresh.items():
+            self.transaction.buffers.add(tables.params, {
+                "project_id": self.project_id, "run": run, "key": self.transaction.key(name), "value": value,
+                "number": param_number(value), "valid_from": self.position,
+            })  # fmt: skip
+
+    def _close_tags(self, run: int, changed: dict[str, str | None], had: set[str]) -> None:
+        for name, value in changed.items():
+            key = self.transaction.key(name)
+            row = None
+            if value is not None:
+                row = {"project_id": self.project_id, "run": run, "key": key, "valid_from": self.position,
+                       "valid_to": None, "value": value}  # fmt: skip
+            where = {"at_run": run, "at_key": key}
+            self.transaction.supersede(tables.tags, (run, key), name in had, self.position, where, row)
+
+    def _close_entry(self) -> None:
+        revisions: list[tuple[str, str, bytes]] = []
+        for no, (kind, held, body) in sorted(self._bodies.items()):
+            text = canonical(body)
+            digest = salted(derived_salt(held.salt, self.position), text)
+            revisions.append((kind, held.record.id, digest))
+            self.transaction.buffers.add(tables.revisions, {
+                "project_id": self.project_id, "position": self.position, "record": no, "kind": kind,
+                "body": text.decode(), "hash": digest,
+            })  # fmt: skip
+        payload, salt = commands_payload(revisions), os.urandom(16)
+        self.transaction.buffers.add(tables.ledger, {
+            "project_id": self.project_id, "position": self.position, "time": self.time, "actor": self.actor,
+            "action": self.action, "payload": payload, "salt": salt, "payload_hash": salted(salt, payload),
+        })  # fmt: skip
+
+    def _close_points(self, held: Held, batch: PointsBatch, position: int) -> None:
+        numbers = [self.transaction.key(name) for name in batch.columns.series]
+        self.transaction.digests[held.no, batch.digest] = position
+        self.transaction.buffers.add(
+            tables.points,
+            points.level0_row(
+                self.project_id,
+                position,
+                held.no,
+                self.time,
+                self.actor,
+                batch.columns,
+                batch.digest,
+                numbers,
+                batch.body,
+            ),
+        )
+        self.transaction.buffers.folds.extend(
+            fold_row(self.project_id, held.no, number, position, fold)
+            for number, fold in zip(numbers, batch.folds, strict=True)
+        )

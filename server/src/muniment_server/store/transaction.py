@@ -1,0 +1,140 @@
+"""One transaction of one project: what is known under the head's lock, what waits to be written, and writing it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from muniment_server.store import current, heads, receipts, tables
+from muniment_server.store.engine import Prepared, inserting
+from muniment_server.store.held import Held, Memory
+from muniment_server.store.summaries import FOLD
+
+
+class _Row(dict[str, Any]):
+    """A row waiting to be inserted; a later change of the same group may still close it."""
+
+
+class _Buffers:
+    """Rows waiting to be written, by table."""
+
+    def __init__(self) -> None:
+        self.rows: dict[sa.Table, list[_Row]] = {}
+        self.closed: dict[sa.Table, list[dict[str, Any]]] = {}
+        self.folds: list[dict[str, Any]] = []
+        self.heads: list[int] = []
+
+    def add(self, table: sa.Table, row: dict[str, Any]) -> _Row:
+        made = _Row(row)
+        self.rows.setdefault(table, []).append(made)
+        return made
+
+
+_INSERTS = {table: inserting(table) for table in tables.metadata.sorted_tables}
+_ORDER = (
+    tables.records, tables.keys, tables.projects, tables.principals, tables.experiments, tables.runs,
+    tables.revisions, tables.ledger, tables.params, tables.tags, tables.points,
+)  # fmt: skip
+
+
+def _closing(table: sa.Table, *names: str) -> Prepared:
+    conditions = [table.c[name] == sa.bindparam(f"at_{name}") for name in ("project_id", *names)]
+    closing = sa.update(table).where(*conditions, table.c.valid_to.is_(None)).values(valid_to=sa.bindparam("to"))
+    return Prepared(lambda _: closing)
+
+
+_CLOSES = {table: _closing(table, "no") for _, table in current.KINDS.values()}
+_CLOSES[tables.tags] = _closing(tables.tags, "run", "key")
+
+
+class Transaction:
+    """What the writes of one project change together, under its head's lock, until it is written at once."""
+
+    def __init__(self, connection: sa.Connection, project_id: int, memory: Memory, now: datetime) -> None:
+        self.connection = connection
+        head = heads.lock(connection, project_id)
+        memory.believe(head.position)
+        self.memory = memory
+        self._before = head
+        self.head = msgspec.structs.replace(head, time=max(head.time, now))
+        self.buffers = _Buffers()
+        self.held: dict[str, Held] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self.digests: dict[tuple[int, bytes], int] = {}
+        self.writers: dict[str, tuple[int, int, int]] = {}
+        self.receipts: dict[bytes, dict[str, Any]] = {}
+        self._keys: dict[str, int] = {}
+        self._fresh: dict[tuple[sa.Table, tuple[int, ...]], _Row] = {}
+
+    def key(self, name: str) -> int:
+        """The interned number of a metric, param or tag name."""
+        number = self.memory.keys.get(name) or self._keys.get(name)
+        if number is None:
+            number = self.connection.execute(
+                _KEY, {"project_id": self.head.project_id, "name": name}
+            ).scalar_one_or_none()
+            if number is None:
+                number = self.head.keys + 1
+                self.head = msgspec.structs.replace(self.head, keys=number)
+                self.buffers.add(tables.keys, {"project_id": self.head.project_id, "no": number, "name": name})
+            self._keys[name] = number
+        return number
+
+    def read(self, held: Held) -> None:
+        """Remember a record that was just read under the lock."""
+        self.held.setdefault(held.record.id, held)
+
+    def supersede(
+        self,
+        table: sa.Table,
+        key: tuple[int, ...],
+        exists: bool,
+        position: int,
+        where: dict[str, int],
+        row: dict[str, Any] | None,
+    ) -> None:
+        """End the current version of a row, if it has one, and begin the next."""
+        waiting = self._fresh.pop((table, key), None)
+        if waiting is not None:
+            waiting["valid_to"] = position
+        elif exists:
+            self.buffers.closed.setdefault(table, []).append(
+                {"at_project_id": self.head.project_id, "to": position, **where}
+            )
+        if row is not None:
+            self._fresh[table, key] = self.buffers.add(table, row)
+
+    def flush(self) -> None:
+        """Write everything. The transaction is still open."""
+        connection, buffers = self.connection, self.buffers
+        for table, closings in buffers.closed.items():
+            _CLOSES[table].many(connection, closings)
+        for table in _ORDER:
+            _INSERTS[table].many(connection, buffers.rows.get(table, ()))
+        FOLD.many(connection, _merged(buffers.folds))
+        receipts.KEEP.many(connection, list(self.receipts.values()))
+        receipts.ADVANCE.many(connection, receipts.writer_rows(self.head.project_id, self.writers))
+        for project_id in buffers.heads:
+            heads.create(connection, project_id, self.head.time)
+        if self.head.position != self._before.position or self.head.keys != self._before.keys:
+            heads.advance(connection, self.head)
+
+    def remember(self) -> None:
+        """After the commit: what was written is known to be true."""
+        self.memory.keys.update(self._keys)
+        for held in self.held.values():
+            self.memory.hold(held)
+        self.memory.position = self.head.position
+
+
+_KEY = sa.select(tables.keys.c.no).where(
+    tables.keys.c.project_id == sa.bindparam("project_id"), tables.keys.c.name == sa.bindparam("name")
+)
+
+
+def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in an order that touches each part of the table once."""
+    return sorted(rows, key=lambda row: (row["run"], row["key"], row["position"]))

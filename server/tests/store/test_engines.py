@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from muniment.model.errors import InvalidInput, Unavailable
-from muniment.model.experiment import NewExperiment
+from muniment.model.experiment import ExperimentChange, NewExperiment
 from muniment.model.metric import NewPoints
 from muniment.model.run import NewRun, RunData
 from muniment.model.search import Query
@@ -162,3 +162,17 @@ def test_a_question_that_takes_too_long_is_given_up(workspace: Workspace) -> Non
         connection.execute(sa.text(endless)).scalar()
     with workspace.store.read() as connection:  # and the connection is good for the next one
         assert connection.execute(sa.text("SELECT 1")).scalar() == 1
+
+
+def test_a_run_is_found_by_the_name_its_experiment_has_at_that_moment(workspace: Workspace, experiment: str) -> None:
+    scope, write = workspace.owner_scope, workspace.writer.write
+    other = write(experiments.create(workspace, scope, "default", NewExperiment(name="other"))).id
+    start(workspace, experiment, name="a")
+    start(workspace, other, name="b")
+    position = write(experiments.update(workspace, scope, "default", "e", ExperimentChange(name="new"))).position
+    assert names(workspace, "experiment.name = 'new'") == ["a"]
+    assert names(workspace, "experiment.name LIKE 'o%' OR experiment.name = 'e'") == ["b"]
+    assert names(workspace, "NOT experiment.name IN ('new')") == ["b"]
+    assert names(workspace, order_by=["experiment.name DESC"]) == ["b", "a"]
+    before = Query(where="experiment.name = 'e'", as_of=position - 1)
+    assert [found.run.name for found in search.search(workspace, scope, "default", before).runs] == ["a"]

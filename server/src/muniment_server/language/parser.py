@@ -44,7 +44,7 @@ _FAMILIES: dict[str, FieldKind] = {
     "param": "param", "params": "param", "parameter": "param", "parameters": "param",
     "tag": "tag", "tags": "tag",
 }  # fmt: skip
-_ATTRIBUTE_PREFIXES = frozenset(("attribute", "attributes", "attr", "run", "experiment"))
+_ATTRIBUTE_PREFIXES = frozenset(("attribute", "attributes", "attr"))
 
 
 @lru_cache(maxsize=1)
@@ -165,7 +165,7 @@ class _Builder(Transformer[Token, Any]):
                 raise self.wrong(f"a {self.vocabulary.kind} has no {family}s")
             return Field(family, ".".join(rest))
         words = (str(first), *rest)
-        if first.lower() in _ATTRIBUTE_PREFIXES and rest:
+        if rest and (first.lower() in _ATTRIBUTE_PREFIXES or first.lower() == self.vocabulary.kind):
             words = rest
         attribute = self.vocabulary.attributes.get(".".join(words).lower())
         if attribute is None:

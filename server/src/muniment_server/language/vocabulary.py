@@ -10,14 +10,14 @@ AttributeType = Literal["text", "integer", "time", "id"]
 
 
 class Attribute(msgspec.Struct, frozen=True):
-    """One attribute; `name` is the record's own field."""
+    """One attribute; `name` is the record's own field, or ``experiment.name``, a field of the run's experiment."""
 
     name: str
     type: AttributeType
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
-    """What a condition over one kind may mention."""
+    """What a condition over one kind may mention; attributes may be prefixed by the kind itself."""
 
     kind: str
     attributes: dict[str, Attribute]
@@ -40,6 +40,7 @@ RUNS = Vocabulary(
         ("id", "id", ("run_id",)),
         ("name", "text", ("run_name",)),
         ("experiment", "id", ("experiment_id",)),
+        ("experiment.name", "text", ("experiment_name",)),
         ("kind", "text", ()),
         ("state", "text", ("status",)),
         ("attempt", "integer", ()),

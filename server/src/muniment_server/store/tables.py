@@ -216,6 +216,7 @@ experiments = _table(
     **_SHARDED,
     **_CLUSTERED,
 )
+_index("experiments_id", experiments, experiments.c.project_id, experiments.c.id, current=True)
 _index("experiments_name", experiments, experiments.c.project_id, experiments.c.name, current=True, unique=True)
 
 runs = _table(

@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or, Value
+from muniment_server.store import current
 from muniment_server.store.engine import folded_ascii, matches, pattern_for
 from muniment_server.store.search.source import Source
-from muniment_server.store.tables import PREFIX
+from muniment_server.store.tables import PREFIX, experiments
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -23,6 +24,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+EXPERIMENT_NAME = "experiment.name"
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -50,20 +52,34 @@ def _missing(source: Source, field: Field) -> sa.ColumnElement[bool]:
 
 
 def column_of(source: Source, field: Field) -> sa.ColumnElement[Any]:
-    """The column of an attribute."""
+    """The column of an attribute, or what stands for one."""
+    if field.name == EXPERIMENT_NAME:
+        return _named(source).where(experiments.c.id == source.table.c.experiment).scalar_subquery()
     return source.table.c["valid_from" if field.name == "position" else field.name]
 
 
+def _named(source: Source, *columns: Any) -> sa.Select[Any]:
+    """The experiments of the source's project and moment."""
+    return sa.select(*(columns or (experiments.c.name,))).where(
+        experiments.c.project_id == source.project_id, current.at(experiments, source.as_of)
+    )
+
+
 def _attribute(source: Source, node: Compare | In | Like) -> sa.ColumnElement[bool]:
+    if node.field.name == EXPERIMENT_NAME:  # few experiments are asked once, rather than one for every run
+        asked = _named(source, experiments.c.id).where(_compared(source, experiments.c.name, node))
+        return source.table.c.experiment.in_(asked)
     column = column_of(source, node.field)
+    return sa.and_(column.isnot(None), _compared(source, column, node))
+
+
+def _compared(source: Source, column: Any, node: Compare | In | Like) -> sa.ColumnElement[bool]:
     if isinstance(node, Compare):
-        compared = _compare(column, node.op, _attribute_value(node.value))
-    elif isinstance(node, In):
-        compared = column.in_([_attribute_value(value) for value in node.values])
-        compared = sa.not_(compared) if node.negated else compared
-    else:
-        compared = _like(source, column, node)
-    return sa.and_(column.isnot(None), compared)
+        return _compare(column, node.op, _attribute_value(node.value))
+    if isinstance(node, In):
+        found: sa.ColumnElement[bool] = column.in_([_attribute_value(value) for value in node.values])
+        return sa.not_(found) if node.negated else found
+    return _like(source, column, node)
 
 
 def _attribute_value(value: Value) -> Any:

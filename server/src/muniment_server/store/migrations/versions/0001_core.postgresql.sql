@@ -253,6 +253,8 @@ CREATE TABLE experiments (
 --;
 CREATE UNIQUE INDEX experiments_name ON experiments (project_id, name) WHERE valid_to IS NULL
 --;
+CREATE INDEX experiments_id ON experiments (project_id, id) WHERE valid_to IS NULL
+--;
 CREATE TABLE runs (
     project_id INTEGER NOT NULL,
     no BIGINT NOT NULL,
@@ -281,9 +283,9 @@ CREATE TABLE runs (
 --;
 CREATE INDEX runs_by_experiment ON runs (project_id, experiment, no) WHERE valid_to IS NULL
 --;
-CREATE INDEX runs_by_start ON runs (project_id, started_at, no) WHERE valid_to IS NULL
---;
 CREATE INDEX runs_by_name ON runs (project_id, name, no) WHERE valid_to IS NULL
+--;
+CREATE INDEX runs_by_start ON runs (project_id, started_at, no) WHERE valid_to IS NULL
 --;
 CREATE TABLE keys_0 PARTITION OF keys FOR VALUES WITH (MODULUS 8, REMAINDER 0)
 --;

@@ -276,6 +276,8 @@ CREATE TABLE experiments (
 --;
 CREATE UNIQUE INDEX experiments_name ON experiments (project_id, name) WHERE valid_to IS NULL
 --;
+CREATE INDEX experiments_id ON experiments (project_id, id) WHERE valid_to IS NULL
+--;
 CREATE TABLE runs (
     project_id INTEGER NOT NULL,
     no INTEGER NOT NULL,
@@ -305,9 +307,9 @@ CREATE TABLE runs (
 --;
 CREATE INDEX runs_by_experiment ON runs (project_id, experiment, no) WHERE valid_to IS NULL
 --;
-CREATE INDEX runs_by_start ON runs (project_id, started_at, no) WHERE valid_to IS NULL
---;
 CREATE INDEX runs_by_name ON runs (project_id, name, no) WHERE valid_to IS NULL
+--;
+CREATE INDEX runs_by_start ON runs (project_id, started_at, no) WHERE valid_to IS NULL
 --;
 CREATE TRIGGER ledger_refuse_update BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'a ledger entry is never changed'); END
 --;

@@ -42,6 +42,8 @@ BUSY_SECONDS = 30
 class Prepared:
     """A Core statement compiled once per engine, so that a hot path pays the driver and nothing else.
 
+    What goes wrong is the driver's own error; `is_integrity_error` and `Store` know both kinds.
+
     Args:
         build: makes the statement, given the engine's own ``insert``, which knows ``ON CONFLICT``.
     """
@@ -71,7 +73,24 @@ class Prepared:
         values = [
             tuple([row[name] if convert is None else convert(row[name]) for name, convert in order]) for row in rows
         ]
-        connection.exec_driver_sql(text, values if len(values) > 1 else values[0])
+        cursor = connection.connection.cursor()
+        try:
+            if len(values) == 1:
+                cursor.execute(text, values[0])
+            else:
+                cursor.executemany(text, values)
+        finally:
+            cursor.close()
+
+    def rows(self, connection: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
+        """The rows of a query, as tuples of what the driver gives."""
+        text, order = self._for(connection.dialect)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(text, tuple([v if c is None else c(v) for v, c in ((values[n], c) for n, c in order)]))
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
 
 
 def inserting(table: sa.Table) -> Prepared:
@@ -221,19 +240,37 @@ def translated(store: str) -> Iterator[None]:
     """Turn what an engine says of a full disk or a lost server into Muniment's own words."""
     try:
         yield
-    except sa.exc.OperationalError as error:
-        text = str(error.orig)
-        if _is_full(error.orig, text):
+    except sa.exc.TimeoutError as error:
+        raise Unavailable(f"{store} is busy: no connection came free within a minute; try again") from error
+    except Exception as error:
+        original = _original(error)
+        if not _is_a(original, "OperationalError"):
+            raise
+        text = str(original)
+        if _is_full(original, text):
             raise StoreFull(
                 f"the disk of {store} is full: nothing was written; free some space and try again"
             ) from error
-        if text == "interrupted" or getattr(error.orig, "sqlstate", None) == "57014":
+        if text == "interrupted" or getattr(original, "sqlstate", None) == "57014":
             raise Unavailable("this question takes too long: ask for less at once, or narrow the condition") from error
         if "database is locked" in text:
             raise Unavailable(f"{store} is being written by another process; try again") from error
         raise Unavailable(f"{store} cannot be used: {text.splitlines()[0]}") from error
-    except sa.exc.TimeoutError as error:
-        raise Unavailable(f"{store} is busy: no connection came free within a minute; try again") from error
+
+
+def _original(error: BaseException) -> BaseException:
+    """What the driver raised."""
+    return error.orig or error if isinstance(error, sa.exc.DBAPIError) else error
+
+
+def _is_a(error: BaseException, name: str) -> bool:
+    """Whether an error is of a class that every driver has, without importing the drivers."""
+    return any(cls.__name__ == name for cls in type(error).__mro__)
+
+
+def is_integrity_error(error: BaseException) -> bool:
+    """Whether the database refused a row: a key, a constraint or a trigger."""
+    return _is_a(_original(error), "IntegrityError")
 
 
 def _is_full(original: BaseException | None, text: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from muniment.model.errors import NotFound
+from muniment_server.store.engine import Prepared
 from muniment_server.store.tables import heads
+from muniment_server.store.types import from_micros
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -24,39 +25,39 @@ class Head(msgspec.Struct, frozen=True):
     """The greatest key number given out."""
 
 
-_HEAD = sa.select(heads).where(heads.c.project_id == sa.bindparam("project_id"))
-_LOCKED = _HEAD.with_for_update()
-_ADVANCE = sa.update(heads).where(heads.c.project_id == sa.bindparam("of"))
-
-
-def _to_head(row: sa.Row[Any] | None, project_id: int) -> Head:
-    if row is None:
-        raise NotFound(f"project number {project_id} does not exist")
-    return Head(row.project_id, row.position, row.time, row.records, row.keys)
+_HEAD = sa.select(heads.c.project_id, heads.c.position, heads.c.time, heads.c.records, heads.c["keys"]).where(
+    heads.c.project_id == sa.bindparam("project_id")
+)
+_LOCKED = Prepared(lambda _: _HEAD.with_for_update())
+_ADVANCE = Prepared(
+    lambda _: (
+        sa.update(heads)
+        .where(heads.c.project_id == sa.bindparam("of"))
+        .values({name: sa.bindparam(name) for name in ("position", "time", "records", "keys")})
+    )
+)
 
 
 def read(connection: sa.Connection, project_id: int) -> Head:
     """The head as this connection's snapshot sees it."""
-    return _to_head(connection.execute(_HEAD, {"project_id": project_id}).first(), project_id)
+    row = connection.execute(_HEAD, {"project_id": project_id}).first()
+    if row is None:
+        raise NotFound(f"project number {project_id} does not exist")
+    return Head(*row)
 
 
 def lock(connection: sa.Connection, project_id: int) -> Head:
     """The head, held until the transaction ends: nobody else writes to the project meanwhile."""
-    return _to_head(connection.execute(_LOCKED, {"project_id": project_id}).first(), project_id)
+    found = _LOCKED.rows(connection, {"project_id": project_id})
+    if not found:
+        raise NotFound(f"project number {project_id} does not exist")
+    number, position, micros, records, keys = found[0]
+    return Head(number, position, from_micros(micros), records, keys)
 
 
 def advance(connection: sa.Connection, head: Head) -> None:
     """Move the locked head."""
-    connection.execute(
-        _ADVANCE,
-        {
-            "of": head.project_id,
-            "position": head.position,
-            "time": head.time,
-            "records": head.records,
-            "keys": head.keys,
-        },
-    )
+    _ADVANCE.many(connection, [{"of": head.project_id, **msgspec.structs.asdict(head)}])
 
 
 def create(connection: sa.Connection, project_id: int, time: datetime) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from muniment_server.segments import chart, columns, level0, level1
 from muniment_server.segments.columns import Columns
 from muniment_server.segments.level1 import SeriesColumns
+from muniment_server.store.engine import Prepared
 from muniment_server.store.held import Held
 from muniment_server.store.tables import keys, points, segment_runs, segments
 
@@ -44,18 +45,15 @@ def level0_row(
     }
 
 
-_SAME = sa.select(points.c.position).where(
-    points.c.project_id == sa.bindparam("project_id"),
-    points.c.run == sa.bindparam("run"),
-    points.c.digest == sa.bindparam("digest"),
-)
-_OVERLAPPING = (
-    sa.select(segments.c.payload, segments.c.location)
-    .join(
-        segment_runs,
-        sa.and_(segment_runs.c.project_id == segments.c.project_id, segment_runs.c.segment == segments.c.first),
+_SAME = Prepared(
+    lambda _: sa.select(points.c.position).where(
+        points.c.project_id == sa.bindparam("project_id"),
+        points.c.run == sa.bindparam("run"),
+        points.c.digest == sa.bindparam("digest"),
     )
-    .where(
+)
+_COVERING = Prepared(
+    lambda _: sa.select(segment_runs.c.segment).where(
         segment_runs.c.project_id == sa.bindparam("project_id"),
         segment_runs.c.run == sa.bindparam("run"),
         segment_runs.c.step_min <= sa.bindparam("step_min"),
@@ -63,6 +61,9 @@ _OVERLAPPING = (
         segment_runs.c.timestamp_min <= sa.bindparam("timestamp_min"),
         segment_runs.c.timestamp_max >= sa.bindparam("timestamp_max"),
     )
+)
+_PAYLOAD = sa.select(segments.c.payload).where(
+    segments.c.project_id == sa.bindparam("project_id"), segments.c.first == sa.bindparam("segment")
 )
 
 
@@ -74,11 +75,11 @@ def position_of_digest(
     A compacted entry has no digest of its own any more; it is computed again, but only from segments whose steps and
     times cover those of `given`, which those of a run that goes on do not.
     """
-    found = connection.execute(_SAME, {"project_id": project_id, "run": held.no, "digest": digest}).scalar_one_or_none()
-    if found is not None:
-        return int(found)
-    covering = connection.execute(
-        _OVERLAPPING,
+    found = _SAME.rows(connection, {"project_id": project_id, "run": held.no, "digest": digest})
+    if found:
+        return int(found[0][0])
+    covering = _COVERING.rows(
+        connection,
         {
             "project_id": project_id,
             "run": held.no,
@@ -88,8 +89,9 @@ def position_of_digest(
             "timestamp_max": int(given.timestamp.max()),
         },
     )
-    for row in covering:
-        for entry in level1.read_entries(row.payload):
+    for (segment,) in covering:
+        payload = connection.execute(_PAYLOAD, {"project_id": project_id, "segment": segment}).scalar_one()
+        for entry in level1.read_entries(payload):
             alike = entry.run == held.record.id and len(entry.columns) == len(given)
             if alike and columns.digest(entry.columns) == digest:
                 return entry.position

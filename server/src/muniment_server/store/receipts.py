@@ -85,15 +85,17 @@ def writer_rows(project_id: int, advanced: dict[str, tuple[int, int, int]]) -> l
     ]
 
 
-_WRITER = sa.select(writers.c.sequence, writers.c.position, writers.c.points).where(
-    writers.c.project_id == sa.bindparam("project_id"), writers.c.writer == sa.bindparam("writer")
+_WRITER = Prepared(
+    lambda _: sa.select(writers.c.sequence, writers.c.position, writers.c.points).where(
+        writers.c.project_id == sa.bindparam("project_id"), writers.c.writer == sa.bindparam("writer")
+    )
 )
 
 
 def writer_mark(connection: sa.Connection, project_id: int, writer: str) -> tuple[int, int, int] | None:
     """(sequence, position, points) of a writer's latest accepted request."""
-    found = connection.execute(_WRITER, {"project_id": project_id, "writer": writer}).first()
-    return None if found is None else (found.sequence, found.position, found.points)
+    found = _WRITER.rows(connection, {"project_id": project_id, "writer": writer})
+    return tuple(found[0]) if found else None
 
 
 def expire(connection: sa.Connection, project_id: int, before: datetime) -> int:

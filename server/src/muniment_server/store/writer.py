@@ -16,10 +16,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 
 from muniment.model.errors import Conflict, MunimentError, Unavailable
-from muniment_server.store.engine import PROJECT_WRITERS, Store
+from muniment_server.store.engine import PROJECT_WRITERS, Store, is_integrity_error
 from muniment_server.store.group import Write, apply
 from muniment_server.store.held import Memory
 from muniment_server.store.transaction import Transaction
@@ -176,20 +175,18 @@ class Writer:
         """Commit the writes together; if the database refuses one, each on its own."""
         try:
             self._transact(project_id, tickets)
-        except IntegrityError as error:
-            if len(tickets) > 1:
-                self._one_by_one(project_id, tickets)
-                return
-            _log.warning("write refused by the database", action=tickets[0].write.action, error=str(error.orig))
-            tickets[0].error = Conflict("the database refused this write; it contradicts what is recorded")
         except MunimentError as error:
             self._fail(tickets, error)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, whoever waits must hear of it
             if len(tickets) > 1:
                 self._one_by_one(project_id, tickets)
-                return
-            _log.exception("group failed", project=project_id, writes=len(tickets))
-            self._fail(tickets, error)
+            elif is_integrity_error(error):
+                _log.warning("write refused by the database", action=tickets[0].write.action, error=str(error))
+                refusal = Conflict("the database refused this write; it contradicts what is recorded")
+                self._fail(tickets, refusal)
+            else:
+                _log.exception("write failed", project=project_id, action=tickets[0].write.action)
+                self._fail(tickets, error)
 
     def _one_by_one(self, project_id: int, tickets: list[Ticket]) -> None:
         for ticket in tickets:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from muniment.model.metric import Summary, to_wire
 from muniment_server.segments.columns import Fold
-from muniment_server.store.engine import Prepared
+from muniment_server.store.engine import Merging
 from muniment_server.store.tables import keys, summaries
 
 COLUMNS = ("count", "last", "last_step", "last_timestamp", "first", "first_step", "first_timestamp",
@@ -24,10 +24,12 @@ def fold_row(project_id: int, run: int, key: int, position: int, fold: Fold) -> 
     return row
 
 
-def _folding(insert: Callable[[sa.Table], Any]) -> Any:
-    """INSERT … ON CONFLICT DO UPDATE that merges two summaries, whatever the order they come in (rule 9)."""
-    old, statement = summaries.c, insert(summaries)
-    new = statement.excluded
+_KEY = ("project_id", "run", "key")
+
+
+def _folding(insert: Any) -> Any:
+    """Let an INSERT merge two summaries, whatever the order they come in (rule 9)."""
+    old, new = summaries.c, insert.excluded
     # NULL is NaN and counts as less than every number
     later_value = sa.and_(new["last"].isnot(None), sa.or_(old.last.is_(None), new["last"] > old.last))
     later = sa.or_(
@@ -62,10 +64,10 @@ def _folding(insert: Callable[[sa.Table], Any]) -> Any:
     }
     changes["count"] = old["count"] + new["count"]
     changes["position"] = sa.case((new.position > old.position, new.position), else_=old.position)
-    return statement.on_conflict_do_update(index_elements=["project_id", "run", "key"], set_=changes)
+    return insert.on_conflict_do_update(index_elements=list(_KEY), set_=changes)
 
 
-FOLD = Prepared(_folding)
+FOLD = Merging(summaries, _KEY, _folding)
 
 
 def to_summary(row: Any) -> Summary:

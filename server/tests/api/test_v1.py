@@ -203,3 +203,22 @@ def test_a_moment_can_be_a_time(door: Door) -> None:
     assert door("GET", f"{BASE}/runs/{run}")[1]["run"]["name"] == "after"
     assert door("GET", f"{BASE}/runs/{run}?as_of=2000-01-01")[0] == 404
     assert door("GET", f"{BASE}/runs/{run}?as_of=nonsense")[0] == 400
+
+
+def test_the_same_points_twice_in_a_batch_are_recorded_once(door: Door) -> None:
+    run = start(door)
+    before = door.head()
+    log = {"do": "run.log", "run": run, "series": ["a"], "value": [1.0], "timestamp": [5]}
+    status, done = door("POST", f"{BASE}/batch", {"commands": [log, log]})
+    assert status == 200
+    assert [result["replayed"] for result in done["results"]] == [False, True]
+    assert door.head() == before + 1
+
+
+def test_a_name_that_became_free_in_a_batch_can_be_taken_in_it(door: Door) -> None:
+    create: dict[str, Any] = {"do": "experiment.create", "name": "a"}
+    commands = [create, {"do": "experiment.update", "experiment": "a", "name": "b"}, create]
+    status, done = door("POST", f"{BASE}/batch", {"commands": commands})
+    assert status == 200
+    assert len({result["id"] for result in done["results"]}) == 2
+    assert door("GET", f"{BASE}/experiments/a")[1]["id"] == done["results"][2]["id"]

@@ -60,7 +60,7 @@ class SetTags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class LogPoints(NewPoints, frozen=True, kw_only=True, tag_field="do", tag="run.log"):
-    """Log points of a run. Each run's points are an entry of their own, after that of the other commands."""
+    """Log points of a run. They are an entry of their own, after that of the other commands."""
 
     run: Id
 

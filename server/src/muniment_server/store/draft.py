@@ -69,8 +69,10 @@ class Draft:
     def find_named(self, kind: str, name: str) -> Held | None:
         """The current record with this unique name."""
         for names in (self.names, self.transaction.names):
-            if (kind, name) in names:
-                return self.find(kind, names[kind, name])
+            record_id = names.get((kind, name))
+            found = None if record_id is None else self.find(kind, record_id)
+            if found is not None and unique_name(found.record) == (kind, name):  # it may have been renamed since
+                return found
         found = self.transaction.memory.named(kind, name) or current.by_name(
             self.connection, self.project_id, kind, name
         )
@@ -179,6 +181,8 @@ class Draft:
 
     def add_points(self, held: Held, batch: PointsBatch) -> int | None:
         """Points for a run. Returns the position at which the very same points are recorded already, or None."""
+        if any(held.no == other.no and batch.digest == again.digest for other, again in self._points):
+            return self.last_position
         known = self.transaction.digests.get((held.no, batch.digest))
         if known is None:
             known = points.position_of_digest(self.connection, self.project_id, held, batch.columns, batch.digest)

@@ -43,6 +43,7 @@ class ErasedEntry(msgspec.Struct, frozen=True):
     position: int
     time: int
     actor: str
+    run: str
     payload_hash: str
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from muniment.model.ids import parse_id
 from muniment.model.names import check_name
 from muniment.model.run import Run
@@ -36,10 +38,11 @@ def erase_run(
             position=draft.position,
         )
         # from here on the database is changed, so nothing that follows may fail
-        emptied = erasure.erase_run(draft.connection, draft.project_id, held)
+        emptied, erased = erasure.erase_run(draft.connection, draft.project_id, held)
         draft.held[run.id] = emptied
         made = draft.replace("run", emptied, left)
         draft.remark(made, "reason", reason)
+        draft.remark(made, "erased", msgspec.to_builtins(erased))
         return of(made)
 
     return Change(ref.no, scope.principal, "run.erase", act, receipt, alone=True)

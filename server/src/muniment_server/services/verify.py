@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import sqlalchemy as sa
 
 from muniment.model.ledger import Finding, Verification
@@ -32,34 +33,69 @@ def store(opened: Store, trust: TrustFolder) -> Verification:
 def _verify(connection: sa.Connection, trust: TrustFolder, only: set[int] | None) -> Verification:
     ids = projects.numbers(connection)
     sealed = chain.seals(connection, ids, trust)
-    wanted = sorted(number for number in projects.positions(connection) if only is None or number in only)
+    heads = projects.positions(connection)
+    wanted = sorted(
+        number for number in {*ids, *heads, *rows.projects_of_any_row(connection)} if only is None or number in only
+    )
     names = {ids[number] for number in wanted if number in ids}
     findings = [finding for finding in sealed.findings if only is None or finding.project in names]
-    entries = points = records = 0
+    findings += _unknown(sealed.published, ids, only)
+    outcomes = []
     for number in wanted:
-        if number not in ids:
-            findings.append(
-                Finding(project=str(number), position=None, where="projects", problem="it has a head and no record")
-            )
+        if number not in ids or number not in heads:
+            problem = "there are rows of it and no project" if number not in ids else "it has no head"
+            findings.append(Finding(project=ids.get(number, str(number)), position=1, where="heads", problem=problem))
             continue
-        checked = chain.entries(connection, number, ids[number], sealed.seals.get(ids[number], []))
-        entries += checked.count
-        if checked.finding is not None:
-            findings.append(checked.finding)
-            continue  # what is recomputed from a broken history would only repeat the news
-        of_records, record_finding = rows.check(connection, number, ids[number])
-        of_points, point_finding = series.check(connection, number, ids[number])
-        records, points = records + of_records, points + of_points
-        findings.extend(finding for finding in (record_finding, point_finding) if finding is not None)
+        outcomes.append(_project(connection, number, ids[number], sealed))
+        findings += outcomes[-1].findings
     chains = [seals for name, seals in sealed.seals.items() if name in names]
     return Verification(
         ok=not findings,
         projects=len(wanted),
-        entries=entries,
-        points=points,
-        records=records,
+        entries=sum(outcome.entries for outcome in outcomes),
+        points=sum(outcome.points for outcome in outcomes),
+        records=sum(outcome.records for outcome in outcomes),
         seals=sum(map(len, chains)),
         sealed=sum(seals[-1].size for seals in chains),
         published=sum(size for name, size in sealed.published.items() if name in names),
         findings=findings,
     )
+
+
+def _unknown(published: dict[str, int], ids: dict[int, str], only: set[int] | None) -> list[Finding]:
+    """Projects that checkpoints speak of and the store does not have."""
+    if only is not None:
+        return []
+    missing = sorted(set(published) - set(ids.values()))
+    problem = "it has published seals and is not in the store"
+    return [Finding(project=name, position=1, where="projects", problem=problem) for name in missing]
+
+
+class _Outcome(msgspec.Struct):
+    entries: int = 0
+    points: int = 0
+    records: int = 0
+    findings: list[Finding] = []
+
+
+def _project(connection: sa.Connection, number: int, name: str, sealed: chain.Sealed) -> _Outcome:
+    """Check one project; what is recomputed from a broken history would only repeat the news, so it is left out."""
+    made = _Outcome(findings=[])
+    checked = chain.entries(connection, number, name, sealed.seals.get(name, []), broken=sealed.broken)
+    made.entries = checked.count
+    if checked.finding is not None:
+        made.findings.append(checked.finding)
+        return made
+    for where, check in (("records", rows.check), ("summaries", series.check)):
+        try:
+            count, finding = check(connection, number, name)
+        except Exception as error:  # noqa: BLE001 - whatever was put there must be a finding
+            problem = f"what is stored cannot be read: {error}".splitlines()[0]
+            count, finding = 0, Finding(project=name, position=None, where=where, problem=problem)
+        if where == "records":
+            made.records = count
+        else:
+            made.points = count
+        if finding is not None:
+            made.findings.append(finding)
+    return made

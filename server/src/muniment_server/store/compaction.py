@@ -111,7 +111,7 @@ def _decoded(
             raise ValueError(f"the points of entry {row.position} do not match their digest; run muniment verify")
         kept.append(level1.EntryPoints(row.position, to_micros(row.time), row.actor, row.id, made))
     gone = [
-        level1.ErasedEntry(row.position, to_micros(row.time), row.actor, row.payload_hash.hex())
+        level1.ErasedEntry(row.position, to_micros(row.time), row.actor, row.id, row.payload_hash.hex())
         for row in rows
         if row.payload is None
     ]
@@ -209,13 +209,14 @@ def put_in(connection: sa.Connection, project_id: int, planned: Planned) -> None
     )
 
 
-def erased_from_segment(payload: bytes, run: str, salt: bytes) -> tuple[bytes, int]:
-    """(the segment without the points of a run, how many points are left); the hashes of its entries stay."""
+def erased_from_segment(payload: bytes, run: str, salt: bytes) -> tuple[bytes, int, list[int]]:
+    """(the segment without a run's points, how many points are left, the positions erased); hashes of entries stay."""
     kept, gone = [], level1.erased_entries(payload)
     for entry in level1.read_entries(payload):
         if entry.run != run:
             kept.append(entry)
             continue
         hashed = points_payload_hash(salt, entry.position, run, len(entry.columns), columns.digest(entry.columns))
-        gone.append(level1.ErasedEntry(entry.position, entry.time, entry.actor, hashed.hex()))
-    return level1.encode(kept, gone), sum(len(entry.columns) for entry in kept)
+        gone.append(level1.ErasedEntry(entry.position, entry.time, entry.actor, run, hashed.hex()))
+    erased = [entry.position for entry in gone if entry.run == run]
+    return level1.encode(kept, gone), sum(len(entry.columns) for entry in kept), erased

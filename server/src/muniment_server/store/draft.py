@@ -198,9 +198,9 @@ class Draft:
         """Remember that a writer has come to `sequence`."""
         self._writer = (writer, sequence)
 
-    def remark(self, held: Held, name: str, text: str) -> None:
-        """Add a word of explanation to what the history says of a record."""
-        self._body("run", held)[name] = text
+    def remark(self, held: Held, name: str, remark: Any) -> None:
+        """Add an explanation to what the history says of a record."""
+        self._body("run", held)[name] = remark
 
     def create_head(self, project_id: int) -> None:
         """Begin the history of a new project."""

@@ -28,12 +28,29 @@ from muniment_server.store.tables import (
 )
 
 
-def erase_run(connection: sa.Connection, project_id: int, held: Held) -> Held:
-    """Erase everything that was recorded of a run. The answer has a new salt, for what is said of it from now on."""
+class Erased(msgspec.Struct, frozen=True):
+    """What an erasure removed; the history keeps it, so that nothing else can be passed off as erased.
+
+    Attributes:
+        points: positions of the entries whose points are gone.
+        revisions: positions at which what was said of the record is gone.
+    """
+
+    points: list[int]
+    revisions: list[int]
+
+
+def erase_run(connection: sa.Connection, project_id: int, held: Held) -> tuple[Held, Erased]:
+    """Erase everything that was recorded of a run.
+
+    The record that is answered has a new salt, for what is said of it from now on.
+    """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")  # overwrite what is deleted
-    _erase_level0(connection, project_id, held)
-    _erase_level1(connection, project_id, held)
+    erased = Erased(
+        sorted(_erase_level0(connection, project_id, held) + _erase_level1(connection, project_id, held)),
+        _positions_of_revisions(connection, project_id, held),
+    )
     connection.execute(
         sa.update(revisions)
         .where(revisions.c.project_id == project_id, revisions.c.record == held.no)
@@ -47,23 +64,34 @@ def erase_run(connection: sa.Connection, project_id: int, held: Held) -> Held:
     connection.execute(
         sa.update(records).where(records.c.project_id == project_id, records.c.no == held.no).values(salt=salt)
     )
-    return msgspec.structs.replace(held, salt=salt, params={}, tags={})
+    return msgspec.structs.replace(held, salt=salt, params={}, tags={}), erased
 
 
-def _erase_level0(connection: sa.Connection, project_id: int, held: Held) -> None:
+def _positions_of_revisions(connection: sa.Connection, project_id: int, held: Held) -> list[int]:
+    query = (
+        sa.select(revisions.c.position)
+        .where(revisions.c.project_id == project_id, revisions.c.record == held.no)
+        .order_by(revisions.c.position)
+    )
+    return list(connection.scalars(query))
+
+
+def _erase_level0(connection: sa.Connection, project_id: int, held: Held) -> list[int]:
     query = sa.select(points.c.position, points.c["count"], points.c.digest).where(
         points.c.project_id == project_id, points.c.run == held.no, points.c.payload.isnot(None)
     )
-    for position, count, digest in connection.execute(query).all():
+    found = connection.execute(query).all()
+    for position, count, digest in found:
         hashed = points_payload_hash(held.salt, position, held.record.id, count, digest)
         connection.execute(
             sa.update(points)
             .where(points.c.project_id == project_id, points.c.position == position)
             .values(payload=None, digest=None, payload_hash=hashed, count=0, step_min=0, step_max=0)
         )
+    return [row.position for row in found]
 
 
-def _erase_level1(connection: sa.Connection, project_id: int, held: Held) -> None:
+def _erase_level1(connection: sa.Connection, project_id: int, held: Held) -> list[int]:
     query = (
         sa.select(segments.c.first, segments.c.payload)
         .join(
@@ -72,13 +100,16 @@ def _erase_level1(connection: sa.Connection, project_id: int, held: Held) -> Non
         )
         .where(segment_runs.c.project_id == project_id, segment_runs.c.run == held.no)
     )
+    erased: list[int] = []
     for first, payload in connection.execute(query).all():
-        left, count = erased_from_segment(payload, held.record.id, held.salt)
+        left, count, positions = erased_from_segment(payload, held.record.id, held.salt)
+        erased += positions
         connection.execute(
             sa.update(segments)
             .where(segments.c.project_id == project_id, segments.c.first == first)
             .values(payload=left, digest=hashlib.sha256(left).digest(), points=count)
         )
+    return erased
 
 
 def _erase_receipts(connection: sa.Connection, project_id: int, record: str) -> None:

@@ -20,9 +20,10 @@ class Located(msgspec.Struct, frozen=True):
     """An entry with the hash of its payload, read from where it lies now.
 
     Attributes:
+        where: the table it was found in.
         run: id of the run, for a points entry that was not erased.
         count: points in it.
-        where: the table it was found in.
+        erased: id of the run, for a points entry that was.
     """
 
     position: int
@@ -34,6 +35,7 @@ class Located(msgspec.Struct, frozen=True):
     where: str
     run: str | None = None
     count: int = 0
+    erased: str | None = None
 
     @property
     def leaf(self) -> bytes:
@@ -72,17 +74,19 @@ def _level0(connection: sa.Connection, project_id: int, after: int, until: int) 
     query = (
         sa.select(
             points.c.position, points.c.time, points.c.actor, points.c.count, points.c.digest, points.c.payload_hash,
-            records.c.id, records.c.salt,
+            records.c.id, records.c.salt, points.c.payload.is_(None).label("erased"),
         )
         .join(records, sa.and_(records.c.project_id == points.c.project_id, records.c.no == points.c.run))
         .where(points.c.project_id == project_id, points.c.position > after, points.c.position <= until)
     )  # fmt: skip
     for row in connection.execute(query):
+        made = Located(row.position, row.time, row.actor, POINTS_ACTION, "points", row.payload_hash or b"", "points")
+        if row.erased:
+            yield msgspec.structs.replace(made, erased=row.id)
+            continue
         count = row._mapping["count"]  # noqa: SLF001 - a row has a method of that name
-        kept = row.payload_hash
-        hashed = kept or points_payload_hash(row.salt, row.position, row.id, count, row.digest)
-        run = None if kept else row.id
-        yield Located(row.position, row.time, row.actor, POINTS_ACTION, "points", hashed, "points", run, count)
+        hashed = points_payload_hash(row.salt, row.position, row.id, count, row.digest or b"")
+        yield msgspec.structs.replace(made, payload_hash=hashed, run=row.id, count=count)
 
 
 def _level1(connection: sa.Connection, project_id: int, after: int, until: int) -> Iterator[Located]:
@@ -116,7 +120,7 @@ def segment_entries(connection: sa.Connection, project_id: int, payload: bytes) 
     for gone in level1.erased_entries(payload):
         yield Located(
             gone.position, from_micros(gone.time), gone.actor, POINTS_ACTION, "points",
-            bytes.fromhex(gone.payload_hash), "segments",
+            bytes.fromhex(gone.payload_hash), "segments", erased=gone.run,
         )  # fmt: skip
 
 

@@ -9,16 +9,15 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment.model import merkle
-from muniment.model.canonical import canonical, salted
-from muniment.model.ledger import Finding, Seal, derived_salt
+from muniment.model.ledger import Finding, Seal
 from muniment.model.merkle import TILE_HEIGHT, TILE_WIDTH
 from muniment_server.store import heads, ledger, tiles
-from muniment_server.store.tables import ledger as ledger_table
-from muniment_server.store.tables import points, records, revisions, segments
+from muniment_server.store.audit import content, erasures
 from muniment_server.store.tables import tiles as tiles_table
 
 WINDOW = 5_000
 """Entries checked at once."""
+_LOWEST = -(2**62)
 
 
 class Trust(Protocol):
@@ -41,6 +40,11 @@ class Sealed(msgspec.Struct):
     findings: list[Finding]
     published: dict[str, int]
     """How many entries of each project the published checkpoints cover."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether seals are wrong, so that it is not known how far projects were sealed."""
+        return bool(self.findings)
 
 
 def seals(connection: sa.Connection, ids: dict[int, str], trust: Trust) -> Sealed:
@@ -76,7 +80,7 @@ def seals(connection: sa.Connection, ids: dict[int, str], trust: Trust) -> Seale
 
 
 def _all_seals(connection: sa.Connection) -> Iterator[sa.Row[tuple[object, ...]]]:
-    after = 0
+    after = _LOWEST  # a number before the first is as wrong as one after the last
     while rows := tiles.every_seal(connection, after, WINDOW):
         yield from rows
         after = rows[-1].number
@@ -140,59 +144,87 @@ class Entries(msgspec.Struct):
     finding: Finding | None = None
 
 
-def entries(connection: sa.Connection, project_id: int, project: str, chain: list[Seal]) -> Entries:
-    """Check every entry of a project: none missing, each as it was sealed, each with the content it names."""
-    made = Entries()
-    head = heads.read(connection, project_id).position
-    sealed = chain[-1].size if chain else 0
-    tree, frontier, waiting = tiles.Tree(connection, project_id), Frontier(), list(chain)
-    suspect: tuple[int, str, str] | None = None
-    end = max(head, sealed, _last_position(connection, project_id))
-    for start in range(0, end, WINDOW):
-        until = min(start + WINDOW, end)
+class _Walk:
+    """Walks along a project's entries, holding each against the tree and the seals."""
+
+    def __init__(self, connection: sa.Connection, project_id: int, chain: list[Seal]) -> None:
+        self.connection = connection
+        self.project_id = project_id
+        self.chain = chain
+        self.waiting = list(chain)
+        self.sealed = chain[-1].size if chain else 0
+        self.head = heads.read(connection, project_id).position
+        self.tree = tiles.Tree(connection, project_id)
+        self.frontier = Frontier()
+        self.erasures = erasures.of_project(connection, project_id)
+        self.suspect: Place | None = None
+
+    def window(self, after: int, until: int) -> Place | None:
+        """Check the entries of positions (after, until]; where it is wrong for certain."""
         try:
-            found = ledger.entries(connection, project_id, start, until)
-        except ValueError as error:
-            made.finding = _unreadable(connection, project_id, project, start, suspect, error)
-            return made
-        wrong = _content(connection, project_id, start, until)
-        for expected in range(start + 1, until + 1):
-            entry = found[expected - start - 1] if expected - start <= len(found) else None
-            problem = _place(entry, expected, head)
+            found = ledger.entries(self.connection, self.project_id, after, until)
+            wrong = content.wrong(self.connection, self.project_id, after, until, self.erasures)
+        except Exception as error:  # noqa: BLE001 - whatever was put there must be a finding
+            if until - after > 1:
+                middle = (after + until) // 2
+                return self.window(after, middle) or self.window(middle, until)
+            return self.suspect or (until, "ledger", f"entry {until} cannot be read: {error}")
+        for expected in range(after + 1, until + 1):
+            entry = found[expected - after - 1] if expected - after <= len(found) else None
+            problem = _place(entry, expected, self.head)
             if problem or entry is None:
-                made.finding = _finding(
-                    project, suspect or (expected, entry.where if entry else "ledger", problem or "")
-                )
-                return made
-            made.count += 1
-            if suspect is None and expected in wrong:
-                suspect = (expected, *wrong[expected])
-            if suspect is None and expected <= sealed and _tile_leaf(tree, expected) != entry.leaf:
-                suspect = (expected, entry.where, "the entry is not the one in the tree")
-            frontier.add(entry.leaf)
-            if waiting and frontier.size == waiting[0].size:
-                seal = waiting.pop(0)
-                if frontier.root().hex() != seal.root:
-                    begins = frontier.size if not chain else _begin(chain, seal)
-                    made.finding = _finding(
-                        project,
-                        suspect
-                        or (
-                            begins,
-                            entry.where,
-                            f"entries {begins} to {seal.size} are not those of seal {seal.number}",
-                        ),
-                    )
-                    return made
-                if suspect is not None:
-                    where = "tiles" if suspect[2].startswith("the entry is not") else suspect[1]
-                    made.finding = _finding(project, (suspect[0], where, _tampered(where, suspect[2])))
-                    return made
-    if suspect is not None:
-        made.finding = _finding(project, suspect)
-        return made
-    made.finding = _upper_tiles(connection, project_id, project, sealed)
-    return made
+                return self.suspect or (expected, entry.where if entry else "ledger", problem or "")
+            certain = self._entry(entry, wrong.get(expected))
+            if certain:
+                return certain
+        return None
+
+    def _entry(self, entry: ledger.Located, wrong: tuple[str, str] | None) -> Place | None:
+        position = entry.position
+        if self.suspect is None and wrong is not None:
+            self.suspect = (position, *wrong)
+        if self.suspect is None and entry.erased and not self.erasures.of_points(entry.erased, position):
+            self.suspect = (position, entry.where, "the points are gone, and no erasure removed them")
+        if self.suspect is None and position <= self.sealed and _tile_leaf(self.tree, position) != entry.leaf:
+            self.suspect = (position, entry.where, "the entry is not the one in the tree")
+        self.frontier.add(entry.leaf)
+        if not self.waiting or self.frontier.size != self.waiting[0].size:
+            return None
+        seal = self.waiting.pop(0)
+        if self.frontier.root().hex() != seal.root:
+            begins = _begin(self.chain, seal)
+            problem = f"entries {begins} to {seal.size} are not those of seal {seal.number}"
+            return self.suspect or (begins, entry.where, problem)
+        if self.suspect is not None and self.suspect[2].startswith("the entry is not"):
+            return (self.suspect[0], "tiles", "the tile does not hold the leaf of the sealed entry")
+        return self.suspect
+
+
+Place = tuple[int, str, str]
+"""(position, table, problem)."""
+
+
+def entries(connection: sa.Connection, project_id: int, project: str, chain: list[Seal], *, broken: bool) -> Entries:
+    """Check every entry of a project: none missing, each as it was sealed, each with the content it names.
+
+    Args:
+        connection: a snapshot.
+        project_id: the project.
+        project: its id.
+        chain: its seals, as far as they are right.
+        broken: whether there may be more seals than these.
+    """
+    before = content.outside(connection, project_id)
+    if before is not None:
+        return Entries(0, _finding(project, before))
+    walk = _Walk(connection, project_id, chain)
+    end = max(walk.head, walk.sealed, content.last_position(connection, project_id))
+    for start in range(0, end, WINDOW):
+        wrong = walk.window(start, min(start + WINDOW, end))
+        if wrong:
+            return Entries(walk.frontier.size, _finding(project, wrong))
+    wrong = walk.suspect or _upper_tiles(connection, project_id, walk.sealed, broken=broken)
+    return Entries(walk.frontier.size, None if wrong is None else _finding(project, wrong))
 
 
 def _begin(chain: list[Seal], seal: Seal) -> int:
@@ -200,46 +232,8 @@ def _begin(chain: list[Seal], seal: Seal) -> int:
     return (chain[before - 1].size if before else 0) + 1
 
 
-def _tampered(where: str, problem: str) -> str:
-    return "the tile does not hold the leaf of the sealed entry" if where == "tiles" else problem
-
-
-def _finding(project: str, found: tuple[int, str, str]) -> Finding:
+def _finding(project: str, found: Place) -> Finding:
     return Finding(project=project, position=found[0], where=found[1], problem=found[2])
-
-
-def _unreadable(
-    connection: sa.Connection,
-    project_id: int,
-    project: str,
-    after: int,
-    suspect: tuple[int, str, str] | None,
-    error: ValueError,
-) -> Finding:
-    """The finding for a segment that cannot be read: its first position, unless something before it is wrong."""
-    if suspect is not None:
-        return _finding(project, suspect)
-    query = (
-        sa.select(segments.c.first, segments.c.payload)
-        .where(segments.c.project_id == project_id, segments.c.last > after)
-        .order_by(segments.c.first)
-    )
-    for first, payload in connection.execute(query):
-        try:
-            list(ledger.segment_entries(connection, project_id, payload))
-        except ValueError:
-            return _finding(project, (first, "segments", str(error)))
-    return _finding(project, (after + 1, "segments", str(error)))
-
-
-def _last_position(connection: sa.Connection, project_id: int) -> int:
-    last = 0
-    for table, column in (
-        (ledger_table, ledger_table.c.position), (points, points.c.position), (segments, segments.c.last)
-    ):  # fmt: skip
-        found = connection.execute(sa.select(sa.func.max(column)).where(table.c.project_id == project_id)).scalar()
-        last = max(last, found or 0)
-    return last
 
 
 def _place(entry: ledger.Located | None, expected: int, head: int) -> str | None:
@@ -259,80 +253,39 @@ def _tile_leaf(tree: tiles.Tree, position: int) -> bytes | None:
         return None
 
 
-def _content(connection: sa.Connection, project_id: int, after: int, until: int) -> dict[int, tuple[str, str]]:
-    """(table, problem) of each commands entry whose payload or revisions are not what it names."""
-    wrong: dict[int, tuple[str, str]] = {}
-    named = _revisions(connection, project_id, after, until, wrong)
-    query = sa.select(ledger_table).where(
-        ledger_table.c.project_id == project_id, ledger_table.c.position > after, ledger_table.c.position <= until
-    )
-    seen = set()
-    for row in connection.execute(query):
-        seen.add(row.position)
-        if salted(row.salt, row.payload) != row.payload_hash:
-            wrong[row.position] = ("ledger", "the payload does not match its hash")
-        elif canonical({"revisions": named.get(row.position, [])}) != row.payload:
-            wrong.setdefault(row.position, ("revisions", "the revisions are not those that the entry names"))
-    for position in set(named) - seen:
-        wrong.setdefault(position, ("revisions", "there are revisions without an entry"))
-    return wrong
-
-
-def _revisions(
-    connection: sa.Connection, project_id: int, after: int, until: int, wrong: dict[int, tuple[str, str]]
-) -> dict[int, list[list[str]]]:
-    query = (
-        sa.select(revisions, records.c.id, records.c.salt, records.c.kind.label("registered"))
-        .join(
-            records,
-            sa.and_(records.c.project_id == revisions.c.project_id, records.c.no == revisions.c.record),
-            isouter=True,
-        )
-        .where(revisions.c.project_id == project_id, revisions.c.position > after, revisions.c.position <= until)
-        .order_by(revisions.c.position, revisions.c.record)
-    )
-    named: dict[int, list[list[str]]] = {}
-    for row in connection.execute(query):
-        if row.id is None or row.registered != row.kind:
-            wrong[row.position] = ("records", "a revision is of a record that is not registered as such")
-            continue
-        named.setdefault(row.position, []).append([row.kind, row.id, row.hash.hex()])
-        if row.body is not None and salted(derived_salt(row.salt, row.position), row.body.encode()) != row.hash:
-            wrong[row.position] = ("revisions", f"the revision of {row.kind} {row.id} does not match its hash")
-    return named
-
-
-def _upper_tiles(connection: sa.Connection, project_id: int, project: str, sealed: int) -> Finding | None:
+def _upper_tiles(connection: sa.Connection, project_id: int, sealed: int, *, broken: bool) -> Place | None:
     """Tiles above the leaves must be the roots of those below; none may be cut short or too many."""
     tree = tiles.Tree(connection, project_id)
+    expected = _expected_tiles(sealed)
     query = sa.select(tiles_table).where(tiles_table.c.project_id == project_id)
-    height, width = 0, sealed
+    for row in connection.execute(query.order_by(tiles_table.c.height, tiles_table.c.number)):
+        count = expected.pop((row.height, row.number), None)
+        span = TILE_WIDTH ** max(row.height, 0)
+        position = max(1, min(row.number * TILE_WIDTH * span + 1, max(sealed, 1)))
+        if broken and (count is None or len(row.hashes) > 32 * count):
+            continue  # how far the project was sealed is not known, and that is a finding already
+        if count is None or len(row.hashes) != 32 * count:
+            return (position, "tiles", f"tile {row.height}/{row.number} has the wrong length, or should not be")
+        for at in range(count if row.height else 0):
+            index = row.number * TILE_WIDTH + at
+            if tree.subtree(TILE_HEIGHT * row.height, index) != _roots_below(tree, row.height, index):
+                problem = f"tile {row.height}/{row.number} is not the root of those below"
+                return (position + at * span, "tiles", problem)
+    if expected:
+        height, number = min(expected)
+        return (number * TILE_WIDTH ** (height + 1) + 1, "tiles", f"tile {height}/{number} is missing")
+    return None
+
+
+def _expected_tiles(sealed: int) -> dict[tuple[int, int], int]:
+    """How many hashes each tile holds when so many entries are sealed."""
     expected: dict[tuple[int, int], int] = {}
+    height, width = 0, sealed
     while width:
         for number in range(-(-width // TILE_WIDTH)):
             expected[height, number] = min(TILE_WIDTH, width - number * TILE_WIDTH)
         height, width = height + 1, width // TILE_WIDTH
-    for row in connection.execute(query.order_by(tiles_table.c.height, tiles_table.c.number)):
-        count = expected.pop((row.height, row.number), 0)
-        span = TILE_WIDTH**row.height
-        position = row.number * TILE_WIDTH * span + 1
-        if len(row.hashes) != 32 * count:
-            return _finding(
-                project, (min(position, sealed), "tiles", f"tile {row.height}/{row.number} has the wrong length")
-            )
-        for at in range(count if row.height else 0):
-            below = tree.subtree(TILE_HEIGHT * row.height, row.number * TILE_WIDTH + at)
-            again = _roots_below(tree, row.height, row.number * TILE_WIDTH + at)
-            if below != again:
-                return _finding(
-                    project,
-                    (position + at * span, "tiles", f"tile {row.height}/{row.number} is not the root of those below"),
-                )
-    if expected:
-        height, number = min(expected)
-        position = number * TILE_WIDTH ** (height + 1) + 1
-        return _finding(project, (position, "tiles", f"tile {height}/{number} is missing"))
-    return None
+    return expected
 
 
 def _roots_below(tree: tiles.Tree, height: int, index: int) -> bytes:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from muniment.model.ledger import Finding
 from muniment.model.run import param_number
-from muniment_server.store import current, ledger
-from muniment_server.store.tables import keys, params, records, revisions, runs, tags
+from muniment_server.store import current, heads, ledger, tables
+from muniment_server.store.tables import keys, params, records, revisions, tags
 
 CHUNK = 1_000
 """Records checked at once."""
@@ -21,35 +21,92 @@ _Versions = dict[tuple[Any, ...], tuple[Any, ...]]
 
 def check(connection: sa.Connection, project_id: int, project: str) -> tuple[int, Finding | None]:
     """(records checked, the finding with the least position)."""
-    last = (
-        connection.execute(sa.select(sa.func.max(records.c.no)).where(records.c.project_id == project_id)).scalar() or 0
-    )
-    highest = _highest(connection, project_id)
-    findings: list[Finding] = []
+    low, high = _extent(connection, project_id)
+    findings = list(_counters(connection, project_id, project))
     count = 0
-    for start in range(0, max(last, highest), CHUNK):
-        low, high = start + 1, start + CHUNK
-        count += connection.execute(
-            sa.select(sa.func.count())
-            .select_from(records)
-            .where(records.c.project_id == project_id, records.c.no.between(low, high))
-        ).scalar_one()
-        findings.extend(_chunk(connection, project_id, project, low, high))
+    for start in range(low, high + 1, CHUNK):
+        last = min(start + CHUNK - 1, high)
+        within = (records.c.project_id == project_id, records.c.no.between(start, last))
+        count += connection.execute(sa.select(sa.func.count()).select_from(records).where(*within)).scalar_one()
+        findings += _readable_chunk(connection, project_id, project, start, last)
     return count, min(findings, key=lambda finding: finding.position or 0, default=None)
 
 
-def _highest(connection: sa.Connection, project_id: int) -> int:
-    """The greatest record number that any row speaks of, so that rows of records that do not exist are seen too."""
-    found = 0
-    for column in (*(table.c.no for _, table in current.KINDS.values()), params.c.run, tags.c.run):
-        value = connection.execute(
-            sa.select(sa.func.max(column)).where(column.table.c.project_id == project_id)
-        ).scalar()
-        found = max(found, value or 0)
+def _readable_chunk(connection: sa.Connection, project_id: int, project: str, low: int, high: int) -> list[Finding]:
+    """The findings of a chunk; if something in it cannot be read, what that is."""
+    try:
+        return list(_chunk(connection, project_id, project, low, high))
+    except Exception as error:  # noqa: BLE001 - whatever was put there must be a finding
+        if low < high:
+            middle = (low + high) // 2
+            return [
+                *_readable_chunk(connection, project_id, project, low, middle),
+                *_readable_chunk(connection, project_id, project, middle + 1, high),
+            ]
+        return [_unreadable(connection, project_id, project, low, error)]
+
+
+def _unreadable(connection: sa.Connection, project_id: int, project: str, no: int, error: Exception) -> Finding:
+    """The version of a record that cannot be read."""
+    for kind, (_, table) in current.KINDS.items():
+        where = (table.c.project_id == project_id, table.c.no == no)
+        for valid_from in connection.scalars(sa.select(table.c.valid_from).where(*where).order_by(table.c.valid_from)):
+            try:
+                rows = connection.execute(current.versions(kind).where(*where, table.c.valid_from == valid_from))
+                current.to_record(kind, rows.one())
+            except Exception as reason:  # noqa: BLE001
+                problem = f"record {no} cannot be read: {reason}".splitlines()[0]
+                return Finding(project=project, position=valid_from, where=table.name, problem=problem)
+    problem = f"record {no} cannot be read: {error}".splitlines()[0]
+    return Finding(project=project, position=None, where="records", problem=problem)
+
+
+_NUMBERED = (records.c.no, *(table.c.no for _, table in current.KINDS.values()), params.c.run, tags.c.run)
+
+
+def _extent(connection: sa.Connection, project_id: int) -> tuple[int, int]:
+    """The least and greatest record number that any row speaks of, so that rows of no record are seen too."""
+    low, high = 1, 0
+    for column in _NUMBERED:
+        query = sa.select(sa.func.min(column), sa.func.max(column)).where(column.table.c.project_id == project_id)
+        least, greatest = connection.execute(query).one()
+        if least is not None:
+            low, high = min(low, least), max(high, greatest)
+    return low, high
+
+
+def _counters(connection: sa.Connection, project_id: int, project: str) -> Iterator[Finding]:
+    """The head's counters are the greatest numbers given out."""
+    head = heads.read(connection, project_id)
+    for name, counter, column in (("records", head.records, records.c.no), ("keys", head.keys, keys.c.no)):
+        query = sa.select(sa.func.max(column)).where(column.table.c.project_id == project_id)
+        greatest = connection.execute(query).scalar() or 0
+        if counter != greatest:
+            problem = f"the head has given out {counter} {name}, and the greatest is {greatest}"
+            yield Finding(project=project, position=head.position, where="heads", problem=problem)
+
+
+def _silent(connection: sa.Connection, project_id: int, project: str, low: int, high: int) -> Iterator[Finding]:
+    """Records of which the history says nothing."""
+    said = sa.exists().where(revisions.c.project_id == records.c.project_id, revisions.c.record == records.c.no)
+    query = sa.select(records.c.no).where(records.c.project_id == project_id, records.c.no.between(low, high), ~said)
+    for number in connection.scalars(query):
+        yield Finding(
+            project=project, position=1, where="records", problem=f"no entry says anything of record {number}"
+        )
+
+
+def projects_of_any_row(connection: sa.Connection) -> set[int]:
+    """The numbers of projects that any table has rows of."""
+    found: set[int] = set()
+    for table in tables.metadata.sorted_tables:
+        if table.info.get("sharded"):
+            found.update(connection.scalars(sa.select(table.c.project_id).distinct()))
     return found
 
 
 def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, high: int) -> Iterator[Finding]:
+    yield from _silent(connection, project_id, project, low, high)
     expected = _replayed(connection, project_id, low, high)
     for kind, (_, table) in current.KINDS.items():
         yield from _differences(
@@ -140,11 +197,3 @@ def _differences(project: str, table: str, expected: _Versions, stored: _Version
             problem = f"the row of record {key[0]} from position {key[-1]} is not what the entry wrote"
         yield Finding(project=project, position=key[-1], where=table, problem=problem)
         return
-
-
-def erased_runs(connection: sa.Connection, project_id: int) -> set[int]:
-    """The numbers of runs that were erased."""
-    query = sa.select(runs.c.no).where(
-        runs.c.project_id == project_id, current.at(runs, None), runs.c.lifecycle == "erased"
-    )
-    return {row.no for row in connection.execute(query)}

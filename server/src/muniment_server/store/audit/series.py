@@ -7,14 +7,15 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from muniment.model.errors import MunimentError
 from muniment.model.ledger import Finding
 from muniment.model.metric import Summary
 from muniment_server.segments import columns, level0, level1
 from muniment_server.segments.chart import concatenated
 from muniment_server.segments.level1 import SeriesColumns
 from muniment_server.store import past, points, summaries
+from muniment_server.store.tables import keys, records, segment_runs, segments
 from muniment_server.store.tables import points as points_table
-from muniment_server.store.tables import records, segment_runs, segments
 from muniment_server.store.tables import summaries as summaries_table
 
 CHUNK = 2_000
@@ -38,6 +39,8 @@ def _segments(connection: sa.Connection, project_id: int, project: str) -> tuple
     for row in connection.execute(
         sa.select(segments).where(segments.c.project_id == project_id).order_by(segments.c.first)
     ):
+        if row.payload is None or row.location is not None:
+            return count, _finding(project, row.first, "segments", "the segment is not where this release keeps it")
         if hashlib.sha256(row.payload).digest() != row.digest:
             return count, _finding(project, row.first, "segments", "the segment does not match its digest")
         kept, gone = level1.read_entries(row.payload), level1.erased_entries(row.payload)
@@ -70,7 +73,11 @@ def _runs(connection: sa.Connection, project_id: int, segment: int, kept: Iterab
         )  # fmt: skip
     query = (
         sa.select(segment_runs, records.c.id)
-        .join(records, sa.and_(records.c.project_id == segment_runs.c.project_id, records.c.no == segment_runs.c.run))
+        .join(
+            records,
+            sa.and_(records.c.project_id == segment_runs.c.project_id, records.c.no == segment_runs.c.run),
+            isouter=True,
+        )
         .where(segment_runs.c.project_id == project_id, segment_runs.c.segment == segment)
     )
     stored = {
@@ -87,8 +94,12 @@ def _level0(connection: sa.Connection, project_id: int, project: str) -> tuple[i
             numbers, key, step, timestamp, value = level0.decode(row.payload)
             names = points.key_names(connection, project_id, numbers)
             made = columns.build([names[number] for number in numbers], key, step, timestamp, value)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, MunimentError) as error:
             return count, _finding(project, row.position, "points", f"the points cannot be read: {error}")
+        if row.payload_hash is not None:
+            return count, _finding(
+                project, row.position, "points", "the points are there, and so is what is left of erased ones"
+            )
         if columns.digest(made) != row.digest:
             return count, _finding(project, row.position, "points", "the points do not match their digest")
         stated = (row._mapping["count"], row.step_min, row.step_max)  # noqa: SLF001 - a row has a method of that name
@@ -99,20 +110,31 @@ def _level0(connection: sa.Connection, project_id: int, project: str) -> tuple[i
 
 
 def _summaries(connection: sa.Connection, project_id: int, project: str) -> Finding | None:
-    last = 0
+    low, high = 1, 0
     for column in (records.c.no, summaries_table.c.run):
-        found = connection.execute(
-            sa.select(sa.func.max(column)).where(column.table.c.project_id == project_id)
-        ).scalar()
-        last = max(last, found or 0)
-    findings: list[Finding] = []
-    for start in range(0, last, CHUNK):
-        runs = range(start + 1, start + CHUNK + 1)
+        query = sa.select(sa.func.min(column), sa.func.max(column)).where(column.table.c.project_id == project_id)
+        least, greatest = connection.execute(query).one()
+        if least is not None:
+            low, high = min(low, least), max(high, greatest)
+    findings = list(_nameless(connection, project_id, project))
+    for start in range(low, high + 1, CHUNK):
+        runs = range(start, start + CHUNK)
         stored = summaries.of_runs(connection, project_id, runs)
         expected = _folded(connection, project_id, runs.start, runs.stop - 1)
         for number in sorted(stored.keys() | expected.keys()):
             findings.extend(_different(project, number, expected.get(number, {}), stored.get(number, {})))
     return min(findings, key=lambda finding: finding.position or 0, default=None)
+
+
+def _nameless(connection: sa.Connection, project_id: int, project: str) -> Iterable[Finding]:
+    """Summaries of metrics that have no name."""
+    joined = sa.and_(keys.c.project_id == summaries_table.c.project_id, keys.c.no == summaries_table.c.key)
+    query = sa.select(sa.func.min(summaries_table.c.position)).select_from(
+        summaries_table.join(keys, joined, isouter=True)
+    )
+    position = connection.execute(query.where(summaries_table.c.project_id == project_id, keys.c.no.is_(None))).scalar()
+    if position is not None:
+        yield _finding(project, position, "summaries", "there is a summary of a metric that has no name")
 
 
 def _different(project: str, run: int, expected: dict[str, Summary], stored: dict[str, Summary]) -> Iterable[Finding]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sqlite3
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import muniment
+import muniment_server
 
 PACKAGES = ("muniment", "msgspec", "numpy", "psycopg", "pyarrow", "sqlalchemy", "uvicorn", "zstandard")
 
@@ -25,6 +29,21 @@ def describe() -> dict[str, Any]:
     }
 
 
+def load() -> float:
+    """How many processes wanted a processor during the last minute: above the number of cores, figures suffer."""
+    return round(os.getloadavg()[0], 1)
+
+
+def source_digest() -> str:
+    """What tells versions of the measured code apart: a digest over its files."""
+    made = hashlib.sha256()
+    for package in (muniment, muniment_server):
+        root = Path(str(package.__file__)).parent
+        for file in sorted(root.rglob("*.py")):
+            made.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return made.hexdigest()[:16]
+
+
 def _cpu() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -40,6 +59,15 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(pid: int) -> dict[str, float]:

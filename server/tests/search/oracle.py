@@ -11,13 +11,13 @@ import math
 import operator
 import string
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
+
 from muniment.model.metric import Summary, to_wire
 from muniment.model.run import param_number
-from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or, Order
+from muniment_server.language.tree import And, Compare, Field, In, Missing, Node, Not, Or, Order
 
 MISSING = object()
 """What a record says of a field that it lacks."""
@@ -45,6 +45,7 @@ class Record(msgspec.Struct):
     Attributes:
         no: numbers ascend in the order in which records were made.
         record: the struct that the store must answer with.
+        related: attributes that are those of another record.
     """
 
     no: int
@@ -52,12 +53,13 @@ class Record(msgspec.Struct):
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     points: dict[str, list[Point]] = {}
+    related: dict[str, Any] = {}
 
 
 def value_of(record: Record, field: Field) -> Any:
     """The value of a field, or `MISSING`."""
     if field.kind == "attribute":
-        value = getattr(record.record, field.name)
+        value = record.related[field.name] if field.name in record.related else getattr(record.record, field.name)
         return MISSING if value is None else value
     if field.kind == "metric":
         points = record.points.get(field.name)
@@ -146,7 +148,7 @@ def like(text: str, pattern: str) -> bool:
     return len(text) in reached
 
 
-def _rank_and_value(record: Record, order: Order) -> tuple[int, Any]:
+def rank_and_value(record: Record, order: Order) -> tuple[int, Any]:
     """Which stretch of a sort key a record is in, and what sorts it there."""
     value = value_of(record, order.field)
     if value is MISSING:
@@ -165,7 +167,7 @@ def ordered(records: Sequence[Record], orders: list[Order]) -> list[Record]:
     for order in reversed(orders):
         ranks: dict[int, list[tuple[Any, Record]]] = {0: [], 1: [], 2: []}
         for record in made:
-            rank, value = _rank_and_value(record, order)
+            rank, value = rank_and_value(record, order)
             ranks[rank].append((value, record))
         made = []
         for found in ranks.values():
@@ -177,14 +179,5 @@ def ordered(records: Sequence[Record], orders: list[Order]) -> list[Record]:
 
 def search(records: Sequence[Record], where: Node, orders: list[Order], lifecycle: str) -> list[Record]:
     """The whole answer of a search."""
-    matching = [
-        record
-        for record in records
-        if lifecycle in {"any", record.record.lifecycle} and holds(where, record)
-    ]
+    matching = [record for record in records if lifecycle in {"any", record.record.lifecycle} and holds(where, record)]
     return ordered(matching, orders)
-
-
-def moment(text: str) -> datetime:
-    """A time as tests write it."""
-    return datetime.fromisoformat(text)

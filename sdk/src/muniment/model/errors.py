@@ -21,6 +21,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_MESSAGE_LIMIT = 1_000
+_FIELD_LIMIT = 200
+
 
 class MunimentError(Exception):
     """Base of every error raised on purpose.
@@ -31,9 +34,15 @@ class MunimentError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.field = field
+        self.message = _one_line(message, _MESSAGE_LIMIT)
+        self.field = None if field is None else _one_line(field, _FIELD_LIMIT)
+        super().__init__(self.message)
+
+
+def _one_line(text: str, limit: int) -> str:
+    """Input that is quoted in a message must neither break the line nor flood it."""
+    text = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class InvalidInput(MunimentError):

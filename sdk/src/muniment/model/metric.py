@@ -76,7 +76,7 @@ class NewPoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     timestamp: list[Int64] | bytes | None = None
     writer: str | None = None
     """A writer's id, with `sequence`: the store remembers each writer's highest sequence for ever."""
-    sequence: int | None = None
+    sequence: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 
 class PointsWritten(msgspec.Struct, frozen=True, kw_only=True):

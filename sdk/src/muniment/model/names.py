@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 from muniment.model.errors import InvalidInput, TooLarge
 
@@ -15,6 +18,9 @@ TEXT_LIMIT = 1_048_576
 """Characters in a description."""
 ITEMS_LIMIT = 10_000
 """Params or tags in one request."""
+
+DEPTH_LIMIT = 32
+"""Levels of a document."""
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
@@ -58,6 +64,47 @@ def check_slug(text: str, field: str = "slug") -> str:
     if not _SLUG.match(text):
         raise InvalidInput(f"{field} must be 1 to 63 of a-z, 0-9 and inner dashes, not {text[:80]!r}", field=field)
     return text
+
+
+def check_time(moment: datetime, field: str) -> datetime:
+    """`moment` in UTC.
+
+    Raises:
+        InvalidInput: it has no time zone, or lies outside the years 1 to 9999 in UTC.
+    """
+    if moment.tzinfo is None:
+        raise InvalidInput(f"{field} has no time zone; write it like 2026-01-31T12:00:00Z", field=field)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(f"{field} lies outside the years 1 to 9999", field=field) from None
+
+
+def check_document(document: Any, field: str) -> None:
+    """Check a JSON-like document: what every engine and both formats can carry, not too deep.
+
+    Raises:
+        InvalidInput: it holds something else; the message says what.
+    """
+    waiting = [(document, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > DEPTH_LIMIT:
+            raise InvalidInput(f"{field} is nested deeper than {DEPTH_LIMIT} levels", field=field)
+        if isinstance(value, str):
+            check_text(value, field, TEXT_LIMIT)
+        elif isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                raise InvalidInput(f"{field} has a key that is no text", field=field)
+            waiting.extend((part, depth + 1) for pair in value.items() for part in pair)
+        elif isinstance(value, list):
+            waiting.extend((item, depth + 1) for item in value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInput(f"{field} holds {value}, which JSON cannot carry; write it as text", field=field)
+        elif isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+            raise InvalidInput(f"{field} holds an integer beyond 64 bits; write it as text", field=field)
+        elif value is not None and not isinstance(value, (bool, int, float)):
+            raise InvalidInput(f"{field} holds a {type(value).__name__}, which JSON cannot carry", field=field)
 
 
 def check_map(items: Mapping[str, str], field: str) -> None:

@@ -60,7 +60,7 @@ class Keeper:
         try:
             self.turn()
             leases.give_back(self.workspace.store, _LEASE, self.holder)
-        except (MunimentError, SQLAlchemyError) as error:
+        except (MunimentError, SQLAlchemyError, ValueError, OSError) as error:
             _log.warning("could not seal at the end; the next start will", error=str(error))
 
     def _run(self) -> None:
@@ -73,9 +73,11 @@ class Keeper:
     def turn(self) -> None:
         """One round, if this process holds the lease."""
         if leases.take(self.workspace.store, _LEASE, self.holder, now(), LEASE_SECONDS):
-            seal(self.workspace)
-            compact(self.workspace)
-            self._expire()
+            try:
+                seal(self.workspace)
+            finally:  # what is sealed already can be compacted, even if the trust folder is out of order
+                compact(self.workspace)
+                self._expire()
 
     def _expire(self) -> None:
         if time.monotonic() - self._expired_at < 600:
@@ -129,6 +131,8 @@ def compact(workspace: Workspace, *, everything: bool = False) -> int:
             if planned is None or not compaction.swap(workspace.store, number, planned):
                 break
             made += 1
+    if made:
+        workspace.store.reclaim()
     return made
 
 

@@ -14,6 +14,7 @@ import structlog
 from starlette.routing import compile_path
 
 from muniment.model.errors import InvalidInput, MunimentError, NotFound, TooLarge, Unavailable
+from muniment.model.names import check_text
 from muniment_server.api import telemetry
 from muniment_server.api.problems import RETRY_SECONDS, problem
 from muniment_server.api.routing import Call, Plain, Route, Stream, receipt_for
@@ -23,6 +24,8 @@ BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a request's body, after decompression."""
 BODY_SECONDS = 60.0
 """Seconds in which a body must have arrived."""
+PATH_LIMIT = 8_192
+"""Characters in a part of the path or of the query string."""
 MSGPACK = "application/msgpack"
 
 ASGI = dict[str, Any]
@@ -143,12 +146,12 @@ class Application:
 
 
 def _unquoted(name: str, value: str) -> str:
-    if "%" not in value:
-        return value
-    try:
-        return unquote(value, errors="strict")
-    except UnicodeDecodeError:
-        raise InvalidInput(f"the {name} in the path is not UTF-8", field=name) from None
+    if "%" in value:
+        try:
+            value = unquote(value, errors="strict")
+        except UnicodeDecodeError:
+            raise InvalidInput(f"the {name} in the path is not UTF-8", field=name) from None
+    return check_text(value, f"the {name} in the path", PATH_LIMIT)
 
 
 def decode(decoder: Any, raw: bytes) -> Any:
@@ -180,11 +183,13 @@ def _query(route: Route, raw: bytes) -> Any:
     except (ValueError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the query string cannot be read: {error}", field="query") from None
     given = dict(pairs)
+    for name, value in pairs:
+        check_text(value, f"the query parameter {name[:40]!r}", PATH_LIMIT)
     if len(given) != len(pairs):
         raise InvalidInput("a query parameter is given twice", field="query")
     if route.query is None:
         if given:
-            raise InvalidInput(f"{route.path} takes no query parameters, not {min(given)!r}", field="query")
+            raise InvalidInput(f"{route.path} takes no query parameters, not {min(given)[:60]!r}", field="query")
         return None
     try:
         return msgspec.convert(given, route.query, strict=False)
@@ -196,7 +201,7 @@ def _query(route: Route, raw: bytes) -> Any:
 
 async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
     length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit():
+    if not length.isascii() or not length.isdigit() or len(length) > 18:
         raise InvalidInput(f"Content-Length {length[:40]!r} is no number", field="Content-Length")
     if int(length) > BODY_LIMIT:
         raise TooLarge(f"the body has {int(length):,} bytes; the limit is {BODY_LIMIT:,}: send several", field="body")

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -125,7 +125,11 @@ def _only_server_of(url: str) -> Iterator[None]:
     path = Path(parsed.database)
     if not path.parent.is_dir():
         raise Unavailable(f"the folder {path.parent} does not exist; create it, or name another --store")
-    lock = os.open(path.with_name(path.name + "-serve.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    name = path.with_name(path.name + "-serve.lock")
+    try:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Unavailable(f"{name} cannot be made: {error.strerror}") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,8 +139,9 @@ def _only_server_of(url: str) -> Iterator[None]:
                 f"{path} is served already, by process {owner or 'unknown'}: "
                 "use that server, stop it, or name another --store"
             ) from None
-        os.truncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
+        with suppress(OSError):  # the number is a courtesy to whoever is refused; a full disk may keep it out
+            os.truncate(lock, 0)
+            os.write(lock, str(os.getpid()).encode())
         yield
     finally:
         os.close(lock)

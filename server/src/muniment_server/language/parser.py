@@ -8,11 +8,12 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, cast
 
-from lark import Lark, Token, Transformer, UnexpectedInput, v_args
+from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
 from lark.exceptions import VisitError
 
 from muniment.model.errors import InvalidInput, TooLarge
 from muniment.model.ids import parse_id
+from muniment.model.names import check_text
 from muniment_server.language.tree import (
     EVERYTHING,
     Aggregate,
@@ -34,8 +35,10 @@ from muniment_server.language.vocabulary import KINDS, Vocabulary
 
 LENGTH_LIMIT = 16_384
 """Characters in one condition."""
-DEPTH_LIMIT = 60
-"""Nested parentheses and NOTs."""
+DEPTH_LIMIT = 30
+"""Nested parentheses and NOTs; SQLite's own parser gives up at some 40."""
+TERM_LIMIT = 200
+"""Comparisons in one condition."""
 LIST_LIMIT = 1_000
 """Values in one IN."""
 
@@ -81,14 +84,13 @@ def parse_column(text: str, kind: str) -> Field:
     Raises:
         InvalidInput: the text names no field of the kind.
     """
-    return parse_order(text, kind).field
+    return cast("Order", _parse(text, "order", kind, "columns")).field
 
 
 def _parse(text: str, start: str, kind: str, field: str) -> Node | Order:
     if len(text) > LENGTH_LIMIT:
         raise TooLarge(f"{field} has {len(text):,} characters; the limit is {LENGTH_LIMIT:,}", field=field)
-    if "\x00" in text:
-        raise InvalidInput(f"{field} holds a NUL character; remove it", field=field)
+    check_text(text, field, LENGTH_LIMIT)
     try:
         tree = _grammar().parse(text, start=start)
         return cast("Node | Order", _Builder(KINDS[kind], field).transform(tree))
@@ -97,6 +99,8 @@ def _parse(text: str, start: str, kind: str, field: str) -> Node | Order:
     except VisitError as error:
         if isinstance(error.orig_exc, InvalidInput):
             raise error.orig_exc from None
+        if isinstance(error.orig_exc, RecursionError):
+            raise TooLarge(f"{field} is nested too deeply; the limit is {DEPTH_LIMIT} levels", field=field) from None
         raise
     except RecursionError:
         raise TooLarge(f"{field} is nested too deeply; the limit is {DEPTH_LIMIT} levels", field=field) from None
@@ -104,6 +108,8 @@ def _parse(text: str, start: str, kind: str, field: str) -> Node | Order:
 
 def _unexpected(text: str, field: str, error: UnexpectedInput) -> str:
     at = error.pos_in_stream
+    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+        at = None
     if at is None or at < 0 or at >= len(text):
         return (
             f"{field} ends too early: {text[-60:]!r}; a condition reads like metrics.auc > 0.9 AND tags.team = 'risk'"
@@ -149,7 +155,7 @@ class _Builder(Transformer[Token, Any]):
                 return _Literal(float(token), str(token))
             except ValueError:
                 raise self.wrong(f"{token!s} is no number; put quotes around text") from None
-        if abs(number) >= 2**63:
+        if not -(2**63) <= number < 2**63:
             raise self.wrong(f"{token!s} does not fit into 64 bits")
         return _Literal(number, str(token))
 
@@ -226,8 +232,11 @@ class _Builder(Transformer[Token, Any]):
         return items[0] if len(items) == 1 else Or(items)
 
     def where(self, item: Node) -> Node:
-        if _depth(item) > DEPTH_LIMIT:
+        depth, terms = _size(item)
+        if depth > DEPTH_LIMIT:
             raise TooLarge(f"{self.place} is nested too deeply; the limit is {DEPTH_LIMIT} levels", field=self.place)
+        if terms > TERM_LIMIT:
+            raise TooLarge(f"{self.place} has {terms} comparisons; the limit is {TERM_LIMIT}", field=self.place)
         return item
 
     def order(self, field: Field, direction: Token | None = None) -> Order:
@@ -277,7 +286,10 @@ class _Builder(Transformer[Token, Any]):
                 moment = datetime.fromisoformat(literal.raw)
             except ValueError:
                 raise self.wrong(f"{field} is a time such as '2026-01-31T12:00:00Z', not {literal.spelled}") from None
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            try:
+                return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            except OverflowError:
+                raise self.wrong(f"{literal.spelled} lies outside the years 1 to 9999") from None
         try:
             return datetime.fromtimestamp(literal.raw / 1000, tz=UTC)
         except (ValueError, OverflowError, OSError):
@@ -292,8 +304,9 @@ _CHECKS: dict[str, Callable[[_Builder, Field, _Literal, str], Value]] = {
 }
 
 
-def _depth(node: Node) -> int:
-    deepest, waiting = 0, [(node, 1)]
+def _size(node: Node) -> tuple[int, int]:
+    """(levels, comparisons) of a tree."""
+    deepest, terms, waiting = 0, 0, [(node, 1)]
     while waiting:
         current, depth = waiting.pop()
         deepest = max(deepest, depth)
@@ -301,4 +314,6 @@ def _depth(node: Node) -> int:
             waiting.append((current.item, depth + 1))
         elif isinstance(current, And | Or):
             waiting.extend((item, depth + 1) for item in current.items)
-    return deepest
+        else:
+            terms += 1
+    return deepest, terms

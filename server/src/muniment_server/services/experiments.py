@@ -9,7 +9,7 @@ import msgspec
 from muniment.model.errors import Conflict, NotFound
 from muniment.model.experiment import Experiment, ExperimentChange, NewExperiment
 from muniment.model.ids import new_id
-from muniment.model.names import TEXT_LIMIT, check_name, check_text
+from muniment.model.names import NAME_LIMIT, TEXT_LIMIT, check_name, check_text
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
@@ -67,6 +67,7 @@ def held_by_key(draft: Draft, key: str) -> Held:
     Raises:
         NotFound: there is none.
     """
+    check_text(key, "experiment", NAME_LIMIT)
     found = draft.find_named("experiment", key)
     if found is None and len(key.replace("-", "")) == 32:
         found = draft.find("experiment", key.replace("-", "").lower())

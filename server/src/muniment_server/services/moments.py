@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from muniment.model.errors import InvalidInput
+from muniment.model.names import check_time
 from muniment_server.store import heads, ledger
 
 
@@ -37,4 +38,4 @@ def _moment(text: str) -> datetime:
         raise InvalidInput(
             f"as_of is a position such as 42 or a time such as 2026-01-31T12:00:00Z, not {text[:60]!r}", field="as_of"
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return check_time(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment, "as_of")

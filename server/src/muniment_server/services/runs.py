@@ -8,7 +8,7 @@ import msgspec
 
 from muniment.model.errors import Conflict, InvalidInput, NotFound
 from muniment.model.ids import new_id, parse_id
-from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
+from muniment.model.names import TEXT_LIMIT, check_document, check_map, check_name, check_text, check_time
 from muniment.model.run import TERMINAL, NewRun, Run, RunChange, RunData, param_text
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
@@ -63,15 +63,15 @@ def _check_fields(given: NewRun | RunChange) -> None:
         document = getattr(given, name)
         if document is None or document is msgspec.UNSET:
             continue
-        text = msgspec.json.encode(document)
-        if b"\\u0000" in text:
-            raise InvalidInput(f"{name} holds a NUL character; remove it", field=name)
-        if len(text) > DOCUMENT_LIMIT:
-            raise InvalidInput(f"{name} has {len(text):,} bytes of JSON; the limit is {DOCUMENT_LIMIT:,}", field=name)
+        parts = document if isinstance(document, dict) else msgspec.structs.asdict(document)
+        check_document(parts, name)
+        size = len(msgspec.json.encode(document))
+        if size > DOCUMENT_LIMIT:
+            raise InvalidInput(f"{name} has {size:,} bytes of JSON; the limit is {DOCUMENT_LIMIT:,}", field=name)
     start, end = given.started_at, given.ended_at
     for name, moment in (("started_at", start), ("ended_at", end)):
-        if isinstance(moment, datetime) and moment.tzinfo is None:
-            raise InvalidInput(f"{name} has no time zone; write it like 2026-01-31T12:00:00Z", field=name)
+        if isinstance(moment, datetime):
+            check_time(moment, name)
     if isinstance(start, datetime) and isinstance(end, datetime) and end < start:
         raise InvalidInput("ended_at is before started_at", field="ended_at")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -52,25 +53,49 @@ class TrustFolder:
     @cached_property
     def _private(self) -> Ed25519PrivateKey:
         file = self.path / KEY_FILE
-        self.path.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            made = Ed25519PrivateKey.generate()
+            self._put(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
         try:
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
             found = load_pem_private_key(file.read_bytes(), None)
-            if not isinstance(found, Ed25519PrivateKey):
-                raise Unavailable(f"{file} is no Ed25519 key; move it away to have a new one made") from None
-            return found
-        made = Ed25519PrivateKey.generate()
-        with os.fdopen(handle, "wb") as out:
-            out.write(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return made
+        except ValueError:
+            found = None
+        if not isinstance(found, Ed25519PrivateKey):
+            raise Unavailable(f"{file} is no Ed25519 key; put the right one there, or move it away for a new one")
+        return found
 
     @cached_property
     def key(self) -> str:
         """The id of the key that signs."""
         public = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        (self.path / f"{key_id(public)}.pub").write_text(public.hex() + "\n")
-        return key_id(public)
+        name = key_id(public)
+        if name not in self._public_keys:
+            self._put(self.path / f"{name}.pub", f"{public.hex()}\n".encode(), mode=0o644)
+            self.__dict__.pop("_public_keys", None)
+        return name
+
+    def _put(self, file: Path, content: bytes, *, mode: int) -> None:
+        """Make a file that is there whole or not at all; one that another process made first stays.
+
+        Raises:
+            Unavailable: it cannot be written.
+        """
+        part = file.with_name(f".{file.name}.{os.getpid()}.part")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+            if file.suffix == ".pub":
+                part.replace(file)
+            else:
+                with suppress(FileExistsError):
+                    os.link(part, file)
+        except OSError as error:
+            raise Unavailable(f"{file} cannot be written: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
 
     def sign(self, digest: bytes) -> bytes:
         """The Ed25519 signature of 32 bytes."""
@@ -91,8 +116,11 @@ class TrustFolder:
     def _public_keys(self) -> dict[str, Ed25519PublicKey]:
         found = {}
         for file in sorted(self.path.glob("*.pub")):
-            raw = bytes.fromhex(file.read_text().strip())
-            found[key_id(raw)] = Ed25519PublicKey.from_public_bytes(raw)
+            try:
+                raw = bytes.fromhex(file.read_text().strip())
+                found[key_id(raw)] = Ed25519PublicKey.from_public_bytes(raw)
+            except ValueError:  # cut short by a crash: it is written again by the next server that signs with it
+                continue
         return found
 
     def knows_keys(self) -> bool:
@@ -121,7 +149,7 @@ class TrustFolder:
             for line in lines:
                 try:
                     yield msgspec.json.decode(line, type=Seal)
-                except msgspec.DecodeError:
+                except msgspec.MsgspecError:
                     continue
 
     def last_published(self) -> int:
@@ -132,9 +160,13 @@ class TrustFolder:
         with file.open("rb") as lines:
             size = lines.seek(0, os.SEEK_END)
             lines.seek(max(0, size - _TAIL))
-            tail = lines.read().rpartition(b"\n")[0]
-        last = tail.rpartition(b"\n")[2]
-        return msgspec.json.decode(last, type=Seal).number if last else 0
+            tail = lines.read().split(b"\n")
+        for line in reversed(tail):
+            try:
+                return msgspec.json.decode(line, type=Seal).number
+            except msgspec.MsgspecError:  # the beginning of the tail, or what a crash cut short
+                continue
+        return 0
 
 
 def _ends_a_line(file: BinaryIO) -> bool:

@@ -37,6 +37,7 @@ _STEPS = 200_000
 """Steps of SQLite's machine between two looks at the clock."""
 _ARRAYS_FROM = 8
 """Rows from which arrays are quicker than rows."""
+_PAGES_AT_ONCE = 2_000
 BUSY_SECONDS = 30
 """How long one process waits for another that writes the same SQLite file."""
 
@@ -198,6 +199,15 @@ class Store:
         with translated(self.name), self._writing.connect() as connection, connection.begin():
             yield connection
 
+    def reclaim(self) -> None:
+        """Give free pages of a SQLite file back to the disk, some at a time; PostgreSQL does it by itself."""
+        if self.is_sqlite:
+            with self.write() as connection:
+                cursor = connection.connection.cursor()
+                cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+                cursor.fetchall()  # a page is freed with every row that is fetched
+                cursor.close()
+
     def close(self) -> None:
         """Give every connection back."""
         self._reading.dispose()
@@ -320,6 +330,11 @@ def is_integrity_error(error: BaseException) -> bool:
     return _is_a(_original(error), "IntegrityError")
 
 
+def is_operational_error(error: BaseException) -> bool:
+    """Whether the engine failed, rather than what it was asked."""
+    return _is_a(_original(error), "OperationalError")
+
+
 def _is_full(original: BaseException | None, text: str) -> bool:
     if isinstance(original, sqlite3.OperationalError):
         code = getattr(original, "sqlite_errorname", "")
@@ -379,6 +394,50 @@ def pipelined(connection: sa.Connection) -> Any:
     """A block in which PostgreSQL is sent statement after statement without waiting for each answer."""
     raw: Any = connection.connection.driver_connection
     return raw.pipeline() if hasattr(raw, "pipeline") else nullcontext()
+
+
+class OrderedJoin(sa.sql.expression.Join):
+    """A join whose left side is read first. SQLite needs to be told; PostgreSQL knows its tables."""
+
+    inherit_cache = True
+
+
+@compiles(OrderedJoin, "postgresql")
+def _join_postgresql(element: OrderedJoin, compiler: SQLCompiler, **options: Any) -> str:
+    return str(cast("Any", compiler).visit_join(element, **options))
+
+
+@compiles(OrderedJoin, "sqlite")
+def _join_sqlite(element: OrderedJoin, compiler: SQLCompiler, **options: Any) -> str:
+    inside = {**options, "asfrom": True}
+    left, right = (compiler.process(side, **inside) for side in (element.left, element.right))
+    assert element.onclause is not None
+    return f"{left} CROSS JOIN {right} ON {compiler.process(element.onclause, **options)}"
+
+
+class IndexedAlias(sa.sql.expression.Alias):
+    """A table read through one of its indexes. SQLite needs to be told, since it prefers a table's own key."""
+
+    inherit_cache = False
+    index = ""
+
+
+def through(table: sa.Table, index: str) -> Any:
+    """`table`, read through `index`."""
+    made: Any = IndexedAlias._construct(table, name=f"by_{index}")  # noqa: SLF001 - SQLAlchemy has no other way
+    made.index = index
+    return made
+
+
+@compiles(IndexedAlias, "postgresql")
+def _alias_postgresql(element: IndexedAlias, compiler: SQLCompiler, **options: Any) -> str:
+    return str(cast("Any", compiler).visit_alias(element, **options))
+
+
+@compiles(IndexedAlias, "sqlite")
+def _alias_sqlite(element: IndexedAlias, compiler: SQLCompiler, **options: Any) -> str:
+    text = cast("Any", compiler).visit_alias(element, **options)
+    return f"{text} INDEXED BY {element.index}" if options.get("asfrom") else str(text)
 
 
 class folded_ascii(sa.sql.functions.GenericFunction[str]):  # noqa: N801 - reads as a function in SQL

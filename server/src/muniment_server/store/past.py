@@ -25,17 +25,21 @@ def summaries_as_of(
         stored: the present summaries, by run number and metric.
         as_of: the position.
     """
-    made: dict[int, dict[str, Summary]] = {}
-    for number, metrics in stored.items():
-        kept = {name: summary for name, summary in metrics.items() if summary.position <= as_of}
-        newer = {name for name in metrics if name not in kept}
-        if newer:
-            run = points.RunPoints(number, runs[number])
-            received = points.read_received(connection, project_id, run, newer, as_of=as_of)
-            kept.update({name: fold_again(series) for name, series in received.items() if len(series.step)})
-        if kept:
-            made[number] = dict(sorted(kept.items()))
-    return made
+    kept = {
+        number: {name: summary for name, summary in metrics.items() if summary.position <= as_of}
+        for number, metrics in stored.items()
+    }
+    younger = {
+        number: {name for name in metrics if name not in kept[number]}
+        for number, metrics in stored.items()
+        if len(kept[number]) < len(metrics)
+    }
+    names = set().union(*younger.values()) if younger else set()
+    received = points.received_of_runs(connection, project_id, {no: runs[no] for no in younger}, names, as_of)
+    for number, found in received.items():
+        again = {name: fold_again(series) for name, series in found.items() if name in younger[number]}
+        kept[number] = dict(sorted({**kept[number], **again}.items()))
+    return {number: metrics for number, metrics in kept.items() if metrics}
 
 
 def fold_again(series: SeriesColumns) -> Summary:

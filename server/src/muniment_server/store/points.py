@@ -102,6 +102,9 @@ Steps = tuple[int | None, int | None]
 """Least and greatest step, both included; None is open."""
 
 
+RUNS_AT_ONCE = 2_000
+
+
 class RunPoints(msgspec.Struct, frozen=True):
     """A run as readers of points need it."""
 
@@ -147,12 +150,59 @@ def read_series(
     return {name: _limited(chart.joined(found), steps) for name, found in parts.items()}
 
 
-def read_received(
-    connection: sa.Connection, project_id: int, run: RunPoints, names: set[str] | None, *, as_of: int | None = None
-) -> dict[str, SeriesColumns]:
-    """The points of a run as they were received, repetitions included, in no particular order."""
-    parts = _parts(connection, project_id, run, names, as_of, (None, None))
-    return {name: chart.concatenated(found) for name, found in parts.items()}
+def received_of_runs(
+    connection: sa.Connection, project_id: int, runs: dict[int, str], names: set[str], as_of: int
+) -> dict[int, dict[str, SeriesColumns]]:
+    """Points of some metrics of many runs as they were received up to a position; each segment is read once.
+
+    Args:
+        connection: a snapshot.
+        project_id: the runs' project.
+        runs: their ids by number.
+        names: the metrics.
+        as_of: the position.
+    """
+    parts: dict[tuple[int, str], list[SeriesColumns]] = {}
+    wanted = {number: name for name, number in key_numbers(connection, project_id, names).items()} if names else {}
+    numbers = sorted(runs)
+    for start in range(0, len(numbers), RUNS_AT_ONCE):
+        chunk = numbers[start : start + RUNS_AT_ONCE]
+        ids = {runs[number]: number for number in chunk}
+        inside = sa.select(segment_runs.c.segment).where(
+            segment_runs.c.project_id == project_id, segment_runs.c.run.in_(chunk)
+        )
+        query = sa.select(segments.c.payload).where(
+            segments.c.project_id == project_id, segments.c.first.in_(inside), segments.c.first <= as_of
+        )
+        for row in connection.execute(query.order_by(segments.c.first)):
+            for run, found in level1.read_all_series(row.payload, set(ids), names).items():
+                for name, series in found.items():
+                    parts.setdefault((ids[run], name), []).append(_until(series, as_of))
+        for run_number, batch in _level0_of_runs(connection, project_id, chunk, wanted, as_of):
+            for name, received in batch.items():
+                parts.setdefault((run_number, name), []).extend(received)
+    made: dict[int, dict[str, SeriesColumns]] = {}
+    for (number, name), series_parts in parts.items():
+        whole = chart.concatenated(series_parts)
+        if len(whole.step):
+            made.setdefault(number, {})[name] = whole
+    return made
+
+
+def _level0_of_runs(
+    connection: sa.Connection, project_id: int, runs: list[int], wanted: dict[int, str], as_of: int
+) -> Iterator[tuple[int, dict[str, list[SeriesColumns]]]]:
+    query = sa.select(points.c.position, points.c.run, points.c.payload).where(
+        points.c.project_id == project_id,
+        points.c.run.in_(runs),
+        points.c.payload.isnot(None),
+        points.c.position <= as_of,
+    )
+    for row in connection.execute(query):
+        parts: dict[Any, list[SeriesColumns]] = {}
+        numbers, key, step, timestamp, value = level0.decode(row.payload)
+        _split(row.position, numbers, (key, step, timestamp, value), wanted, parts)
+        yield row.run, parts
 
 
 def _parts(

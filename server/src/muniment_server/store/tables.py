@@ -227,7 +227,7 @@ runs = _table(
     _column("name", Text),
     _column("kind", Text),
     _column("state", Text),
-    _column("attempt", Small),
+    _column("attempt", Integer),
     _column("parent", Id(), null=True),
     _column("lifecycle", Text),
     _column("description", Text, null=True),
@@ -258,6 +258,12 @@ keys = _table(
 )
 _index("keys_name", keys, keys.c.project_id, keys.c.name, unique=True)
 
+
+def prefix(table: sa.Table) -> sa.Function[str]:
+    """What the value index holds, spelled as the index is, or SQLite would not see that it is the same."""
+    return sa.func.substr(table.c.value, sa.literal_column("1"), sa.literal_column(str(PREFIX)))
+
+
 params = _table(
     "params",
     _column("project_id", Small, key=True),
@@ -269,9 +275,7 @@ params = _table(
     **_SHARDED,
     **_CLUSTERED,
 )
-_index(
-    "params_value", params, params.c.project_id, params.c.key, sa.func.substr(params.c.value, 1, PREFIX), params.c.run
-)
+_index("params_value", params, params.c.project_id, params.c.key, prefix(params), params.c.run)
 
 tags = _table(
     "tags",
@@ -284,9 +288,7 @@ tags = _table(
     **_SHARDED,
     **_CLUSTERED,
 )
-_index(
-    "tags_value", tags, tags.c.project_id, tags.c.key, sa.func.substr(tags.c.value, 1, PREFIX), tags.c.run, current=True
-)
+_index("tags_value", tags, tags.c.project_id, tags.c.key, prefix(tags), tags.c.run, current=True)
 
 summaries = _table(
     "summaries",

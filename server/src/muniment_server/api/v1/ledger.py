@@ -19,7 +19,7 @@ WAIT_LIMIT = 60.0
 """Seconds that a long poll may wait."""
 _HEARTBEAT = 15.0
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=ledger.PAGE)]
-_Position = Annotated[int, msgspec.Meta(ge=0)]
+_Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -62,6 +62,7 @@ def seals(connection: sa.Connection, ids: dict[int, str], trust: Trust) -> Seale
         seal = tiles.to_seal(row, ids.get(row.project_id, ""))
         wrong = _wrong_seal(seal, number + 1, previous, trust) or _differs(seal, outside.get(seal.number))
         if wrong:
+            seal = outside.get(number + 1, seal)  # the one that should be here tells best which project is concerned
             made.findings.append(
                 Finding(project=seal.project, position=_after(made, seal), where="seals", problem=wrong)
             )

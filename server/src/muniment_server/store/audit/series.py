@@ -127,7 +127,13 @@ def _summaries(connection: sa.Connection, project_id: int, project: str) -> Find
 
 
 def _nameless(connection: sa.Connection, project_id: int, project: str) -> Iterable[Finding]:
-    """Summaries of metrics that have no name."""
+    """Summaries of metrics that have no name, and NaN where it is spelled NULL."""
+    nan = float("nan")  # SQLite takes it for NULL, which nothing equals; PostgreSQL can hold it, and it equals itself
+    odd = sa.or_(summaries_table.c["last"] == nan, summaries_table.c["first"] == nan)
+    query = sa.select(sa.func.min(summaries_table.c.position)).where(summaries_table.c.project_id == project_id, odd)
+    position = connection.execute(query).scalar()
+    if position is not None:
+        yield _finding(project, position, "summaries", "there is a summary that holds NaN where it must hold nothing")
     joined = sa.and_(keys.c.project_id == summaries_table.c.project_id, keys.c.no == summaries_table.c.key)
     query = sa.select(sa.func.min(summaries_table.c.position)).select_from(
         summaries_table.join(keys, joined, isouter=True)

@@ -14,7 +14,7 @@ from muniment_server.language.tree import And, Compare, Field, In, Like, Missing
 from muniment_server.store import current
 from muniment_server.store.engine import folded_ascii, matches, pattern_for
 from muniment_server.store.search.source import Source
-from muniment_server.store.tables import PREFIX, experiments
+from muniment_server.store.tables import PREFIX, experiments, prefix
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -128,10 +128,13 @@ def _text(source: Source, node: Compare | In | Like) -> sa.ColumnElement[bool]:
 
 def text_compare(table: sa.Table, op: str, value: str) -> sa.ColumnElement[bool]:
     """A comparison of a value that its index can serve: the index holds the first characters."""
-    compared = _compare(table.c.value, op, value)
-    if op == "=":
-        return sa.and_(sa.func.substr(table.c.value, 1, PREFIX) == value[:PREFIX], compared)
-    return compared
+    if op != "=":
+        return _compare(table.c.value, op, value)
+    found = prefix(table) == value[:PREFIX]
+    if len(value) < PREFIX:
+        return found  # a value that is no longer than what the index holds is equal if that is
+    # not "=": SQLite would put the constant into the indexed expression, and then not see the index
+    return sa.and_(found, table.c.value >= value, table.c.value <= value)
 
 
 def _membership(source: Source, node: In) -> sa.ColumnElement[bool]:
@@ -142,7 +145,7 @@ def _membership(source: Source, node: In) -> sa.ColumnElement[bool]:
         prefixes = sorted({str(text)[:PREFIX] for text in texts})
         return source.has(
             node.field,
-            lambda table: sa.and_(sa.func.substr(table.c.value, 1, PREFIX).in_(prefixes), table.c.value.in_(texts)),
+            lambda table: sa.and_(prefix(table).in_(prefixes), table.c.value.in_(texts)),
         )
     numbers = [_number(value) for value in node.values]
     if node.negated:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
@@ -12,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from muniment.model.errors import InvalidInput
-from muniment_server.language.tree import And, Compare, Field, In, Node, Order
+from muniment_server.language.tree import And, Compare, Field, Node, Order
 from muniment_server.store import current
+from muniment_server.store.engine import OrderedJoin, is_operational_error, through
 from muniment_server.store.search.conditions import condition, text_compare
 from muniment_server.store.search.ordering import Component, Stretch, beyond, later_components, stretches
 from muniment_server.store.search.source import Source
@@ -52,12 +54,23 @@ def from_token(token: str, question: bytes) -> Place:
         place = msgspec.msgpack.decode(raw, type=Place)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise InvalidInput("page is no token of this store; leave it out to start", field="page") from None
+    if not all(_plausible(value) for value in place.values):
+        raise InvalidInput("page is no token of this store; leave it out to start", field="page")
     if place.question != question:
         raise InvalidInput(
             "page is of another question: where, order_by, as_of and the project must be those of the first page",
             field="page",
         )
     return place
+
+
+def _plausible(value: Any) -> bool:
+    """Whether a value can be that of a column."""
+    if isinstance(value, str):
+        return "\x00" not in value
+    if isinstance(value, int):
+        return not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value is None or isinstance(value, datetime) or (isinstance(value, float) and value == value)  # noqa: PLR0124
 
 
 def page(
@@ -76,53 +89,63 @@ def page(
     """
     place = from_token(token, question) if token else None
     conditions = [source.base(), extra, condition(source, where)]
+    few = _few(source, where)
+    if few is not None:
+        conditions.append(source.table.c.no.in_(few))
     down = orders[0].descending if orders else True
     tie = Component(source.table.c.no, down)
     later = [part for order in orders[1:] for part in later_components(source, order)]
     parts = stretches(source, orders[0]) if orders else [Stretch(sa.true(), ())]
+    walk = orders[0].field if orders and few is None and _walks_index(source, orders[0].field) else None
     found: list[sa.Row[Any]] = []
+    reached = place
     for number, part in enumerate(parts):
         if place is not None and number < place.stretch:
             continue
         components = [*part.components, *later, tie]
-        if place is not None and number == place.stretch and len(place.values) != len(components):
-            raise InvalidInput("page is no token of this question; leave it out to start", field="page")
-        after = beyond(components, place.values) if place is not None and number == place.stretch else sa.true()
-        rows = _stretch(source, where, orders, number, part, components, [*conditions, after], limit - len(found) + 1)
+        within = [*conditions, _after(place, number, components)]
         room = limit - len(found)
+        rows = _stretch(source, walk if number == 0 else None, part, components, within, room + 1, place)
         found.extend(rows[:room])
+        if rows[:room]:
+            reached = Place(question, number, list(rows[:room][-1])[-len(components) :])
         if len(rows) > room:
-            return found, _token(question, number, found, components)
+            return found, None if reached is None else to_token(reached)
     return found, None
 
 
-def _token(question: bytes, number: int, found: list[sa.Row[Any]], components: list[Component]) -> str | None:
-    if not found:  # a page of no rows begins where the next one does
-        return None
-    values = list(found[-1])[-len(components) :]
-    return to_token(Place(question, number, values))
+def _after(place: Place | None, number: int, components: list[Component]) -> sa.ColumnElement[bool]:
+    """The rows of a stretch that follow a place."""
+    if place is None or number != place.stretch:
+        return sa.true()
+    if len(place.values) != len(components):
+        raise InvalidInput("page is no token of this question; leave it out to start", field="page")
+    return beyond(components, place.values)
 
 
 def _stretch(
     source: Source,
-    where: Node,
-    orders: list[Order],
-    number: int,
+    walk: Field | None,
     part: Stretch,
     components: list[Component],
     conditions: list[Any],
     limit: int,
+    place: Place | None,
 ) -> list[sa.Row[Any]]:
-    if limit <= 0:
-        return []
+    """Rows of one stretch; along the index of the metric `walk` if there is one."""
     labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(components)]
     ordering = [
         label.desc() if part.descending else label.asc() for label, part in zip(labelled, components, strict=True)
     ]
-    if number == 0 and orders and _walks_index(source, orders[0].field) and not _selective(source, where):
-        return _walk(source, orders[0].field, components, conditions, limit)
-    query = current.versions(source.kind, *labelled).where(*conditions, part.condition).order_by(*ordering).limit(limit)
-    return list(source.connection.execute(query))
+    try:
+        if walk is not None:
+            return _walk(source, walk, components, conditions, limit)
+        query = current.versions(source.kind, *labelled).where(*conditions, part.condition)
+        return list(source.connection.execute(query.order_by(*ordering).limit(limit)))
+    except (sa.exc.DataError, sa.exc.ProgrammingError, sa.exc.StatementError) as error:
+        if place is None or is_operational_error(error):
+            raise
+        raise InvalidInput("page is no token of this question; leave it out to start", field="page") from None
 
 
 def _walks_index(source: Source, field: Field) -> bool:
@@ -136,7 +159,7 @@ def _walk(
 ) -> list[sa.Row[Any]]:
     """Walk the index of a metric's values and stop at the limit."""
     value, *others = components
-    walked = summaries.alias("walked")
+    walked = through(summaries, "summaries_last")
     replaced = [Component(walked.c.last, value.descending), *others]
     # the tie-breaker must be the index's own column, or the walk would be sorted again
     replaced[-1] = Component(walked.c.run, others[-1].descending)
@@ -144,9 +167,12 @@ def _walk(
     ordering = [part.expression.desc() if part.descending else part.expression.asc() for part in replaced]
     query = (
         current.versions(source.kind, *labelled)
-        .select_from(walked)
-        .join(
-            source.table, sa.and_(source.table.c.project_id == walked.c.project_id, source.table.c.no == walked.c.run)
+        .select_from(
+            OrderedJoin(
+                walked,
+                source.table,
+                sa.and_(source.table.c.project_id == walked.c.project_id, source.table.c.no == walked.c.run),
+            )
         )
         .where(
             walked.c.project_id == source.project_id,
@@ -157,7 +183,7 @@ def _walk(
         .order_by(*ordering)
         .limit(limit)
     )
-    return list(source.connection.execute(query.with_hint(walked, "INDEXED BY summaries_last", "sqlite")))
+    return list(source.connection.execute(query))
 
 
 def _on_walked(clause: Any, value: Component, walked: Any) -> Any:
@@ -170,34 +196,29 @@ def _on_walked(clause: Any, value: Component, walked: Any) -> Any:
     return replacement_traverse(clause, {}, cast("Any", replace))
 
 
-def _selective(source: Source, where: Node) -> bool:
-    """Whether one of the conditions that must hold has so few matches that sorting them is cheaper than walking."""
-    conjuncts = where.items if isinstance(where, And) else (where,)
-    for node in conjuncts:
+def _few(source: Source, where: Node) -> sa.Select[Any] | None:
+    """The runs of a condition that must hold, if they are so few that starting from them beats walking an order."""
+    for node in where.items if isinstance(where, And) else (where,):
         query = _candidates(source, node)
         if query is not None:
             counted = sa.select(sa.func.count()).select_from(query.limit(FEW + 1).subquery())
             if source.connection.execute(counted).scalar_one() <= FEW:
-                return True
-    return False
+                return query
+    return None
 
 
 def _candidates(source: Source, node: Node) -> sa.Select[Any] | None:
-    """The rows that an index holds for a condition, if one does."""
-    if not isinstance(node, Compare | In) or node.field.kind == "attribute":
+    """The runs that a value index holds for a condition, if one does."""
+    if not isinstance(node, Compare) or node.field.kind not in {"param", "tag"} or source.as_of is not None:
         return None
     key = source.key(node.field)
-    if key is None:
+    if key is None or node.op != "=" or not isinstance(node.value, str):
         return None
-    if isinstance(node, Compare) and node.field.kind in {"param", "tag"}:
-        if node.op != "=" or not isinstance(node.value, str):
-            return None
-        table = params if node.field.kind == "param" else tags
-        found = sa.select(table.c.run).where(
-            table.c.project_id == source.project_id, table.c.key == key, text_compare(table, "=", node.value)
-        )
-        return found.where(table.c.valid_to.is_(None)) if table is tags else found
-    return None
+    table = through(params, "params_value") if node.field.kind == "param" else through(tags, "tags_value")
+    found = sa.select(table.c.run).where(
+        table.c.project_id == source.project_id, table.c.key == key, text_compare(table, "=", node.value)
+    )
+    return found.where(table.c.valid_to.is_(None)) if "valid_to" in table.c else found
 
 
 def count(source: Source, where: Node, extra: Any) -> int:

@@ -122,6 +122,15 @@ class Source:
         )
         return sa.or_(stored, folded)
 
+    def _existed(self, as_of: int) -> sa.ColumnElement[bool]:
+        """Whether the run of a summary had been started by then; most that are younger had not."""
+        started = self.table.alias("started")
+        return sa.exists().where(
+            started.c.project_id == summaries_table.c.project_id,
+            started.c.no == summaries_table.c.run,
+            started.c.valid_from <= as_of,
+        )
+
     def _overlay(self, field: Field, as_of: int) -> Any:
         younger = self.connection.execute(
             sa.select(summaries_table, keys.c.name, records.c.id)
@@ -134,6 +143,7 @@ class Source:
                 summaries_table.c.project_id == self.project_id,
                 summaries_table.c.key == self.key(field),
                 summaries_table.c.position > as_of,
+                self._existed(as_of),
             )
         ).all()
         if not younger:

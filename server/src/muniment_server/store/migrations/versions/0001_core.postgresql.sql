@@ -265,7 +265,7 @@ CREATE TABLE runs (
     name TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL,
-    attempt INTEGER NOT NULL,
+    attempt BIGINT NOT NULL,
     parent UUID,
     lifecycle TEXT COLLATE "C" NOT NULL,
     description TEXT COLLATE "C",

@@ -1,0 +1,1 @@
+"""Verification against an attacker who owns the database."""

@@ -1,0 +1,86 @@
+"""Attacks that know what is checked and go around it: each has a name, and must be found all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit import covert
+from audit.sealed import Target
+from muniment_server.store import tables
+
+FOUND = [
+    pytest.param(covert.other_points_under_the_kept_hash, id="other points under the kept hash"),
+    pytest.param(covert.points_dropped, id="points dropped"),
+    pytest.param(covert.run_erased_in_silence, id="run erased in silence"),
+    pytest.param(covert.param_erased_in_silence, id="param erased in silence"),
+    pytest.param(covert.head_removed, id="head removed"),
+    pytest.param(covert.project_emptied, id="project emptied"),
+    pytest.param(covert.tag_from_beyond_the_head, id="tag from beyond the head"),
+    pytest.param(covert.tag_from_before_the_beginning, id="tag from before the beginning"),
+    pytest.param(covert.points_from_before_the_beginning, id="points from before the beginning"),
+    pytest.param(covert.inserted(tables.ledger, position=0), id="entry before the beginning"),
+    pytest.param(covert.inserted(tables.ledger, project_id=999), id="entry of a project that does not exist"),
+    pytest.param(covert.inserted(tables.seals, number=0, size=10**6), id="seal before the first"),
+    *(
+        pytest.param(covert.numbered(table, number, **values), id=f"{table.name} numbered {number}")
+        for number in (0, -1)
+        for table, values in (
+            (tables.runs, {}),
+            (tables.experiments, {"name": "forged"}),
+            (tables.projects, {"slug": "forged"}),
+            (tables.params, {}),
+            (tables.tags, {}),
+            (tables.summaries, {}),
+            (tables.segment_runs, {}),
+            (tables.records, {}),
+        )
+    ),
+    pytest.param(covert.numbered(tables.records, 9999), id="record that nothing was said of"),
+    pytest.param(covert.inserted(tables.summaries, key=9999), id="summary of a key that does not exist"),
+    pytest.param(covert.inserted(tables.segment_runs, run=9999), id="segment of a run that does not exist"),
+    pytest.param(covert.inserted(tables.tiles, number=77, hashes=b""), id="empty tile"),
+    pytest.param(covert.erased_points(run=2), id="run of an erased entry"),
+    pytest.param(covert.inserted(tables.heads, project_id=999), id="head of nothing"),
+    pytest.param(covert.inserted(tables.tiles, number=77), id="tile too many"),
+    pytest.param(covert.inserted(tables.segment_runs, segment=7777), id="run of a segment that does not exist"),
+    pytest.param(covert.inserted(tables.seals, number=10**6, size=10**6), id="seal out of order"),
+    pytest.param(covert.numbered(tables.runs, 9999), id="run with a number of its own"),
+    pytest.param(covert.numbered(tables.params, 9999), id="param of a run that does not exist"),
+    pytest.param(covert.inserted(tables.ledger, position=10**6), id="entry after the last"),
+]
+
+HOSTILE = [
+    pytest.param(covert.changed(tables.points, digest=None), id="no digest"),
+    pytest.param(covert.segment_of(lambda _: None), id="no segment"),
+    pytest.param(covert.raw("runs", "state", "flying"), id="an unknown state"),
+    pytest.param(covert.raw("experiments", "lifecycle", "flying"), id="an unknown lifecycle"),
+    pytest.param(covert.raw("runs", "code", "{"), id="no JSON"),
+    pytest.param(covert.raw("runs", "seeds", '{"numpy":"one"}'), id="JSON of another shape"),
+    pytest.param(covert.raw("runs", "created_at", 2**62), id="a time beyond all times"),
+    pytest.param(covert.raw("ledger", "time", 2**62), id="an entry's time beyond all times"),
+    pytest.param(covert.segment_of(lambda _: b"garbage"), id="garbage for a segment"),
+    pytest.param(covert.segment_of(lambda file: file[:-20]), id="half a segment"),
+]
+
+
+@pytest.mark.parametrize("attack", FOUND)
+def test_it_is_found(target: Target, attack: covert.Attack) -> None:
+    with target.attacked() as connection:
+        attack(connection, target)
+        assert not target.verify(connection).ok
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_what_no_release_ever_wrote_is_a_finding_and_no_failure(target: Target, attack: covert.Attack) -> None:
+    with target.attacked() as connection:
+        attack(connection, target)
+        assert not target.verify(connection).ok
+
+
+def test_only_what_was_attacked_is_accused(target: Target) -> None:
+    with target.attacked() as connection:
+        covert.changed(tables.seals, "big", signature=bytes(64))(connection, target)
+        outcome = target.verify(connection)
+    (finding,) = outcome.findings
+    assert finding.project == target.ids[target.projects["big"]]
+    assert finding.where == "seals"

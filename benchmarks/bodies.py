@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from muniment.model.ids import new_id
 
 from benchmarks.wire import JSON, request
+from muniment.model.ids import new_id
 
 EPOCH = 1_763_800_000_000
 """Epoch milliseconds at which the clock of the points starts."""
@@ -112,4 +112,3 @@ def later_points(runs: list[str], size: int = 500) -> Iterator[bytes]:
 def queues(path: str, bodies: list[bytes], media: str) -> list[bytes]:
     """Requests that post the bodies to a path."""
     return [request("POST", path, body, media) for body in bodies]
-

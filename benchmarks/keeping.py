@@ -9,6 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 import numpy as np
+
+from benchmarks import bodies, limits, wire
+from benchmarks.results import Report
+from benchmarks.serving import Server
+from benchmarks.sizes import Sizes
+from benchmarks.stores import Home, Place
 from muniment.client import Client
 from muniment.model.experiment import NewExperiment
 from muniment.model.metric import NewPoints
@@ -18,12 +24,6 @@ from muniment_server.policy.access import Scope
 from muniment_server.services import experiments, metrics, runs, verify
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import compaction, projects
-
-from benchmarks import bodies, limits, wire
-from benchmarks.results import Report
-from benchmarks.serving import Server
-from benchmarks.sizes import Sizes
-from benchmarks.stores import Home, Place
 
 SERIES, SINGLES = "series", "singles"
 METRIC = "train/layer_0000/loss"

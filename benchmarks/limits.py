@@ -15,12 +15,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from muniment.model.metric import NewPoints
-from muniment_server.segments import columns, level0
 
 from benchmarks.bodies import EPOCH
 from benchmarks.stores import Bare, Place
 from benchmarks.wire import MSGPACK
+from muniment.model.metric import NewPoints
+from muniment_server.segments import columns, level0
 
 TABLES = ("records", "runs", "revisions", "ledger", "params", "points", "summaries")
 """What a run with params and metrics is written to."""

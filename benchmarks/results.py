@@ -80,9 +80,7 @@ class Report(msgspec.Struct, kw_only=True):
         """One more value of a figure."""
         figure = self.find(engine, shape, what)
         if figure is None:
-            figure = Figure(
-                engine=engine, shape=shape, what=what, unit=unit, more_is_better=more_is_better, values=[]
-            )
+            figure = Figure(engine=engine, shape=shape, what=what, unit=unit, more_is_better=more_is_better, values=[])
             self.figures.append(figure)
         figure.values.append(value)
         for name, limit in (limits or {}).items():

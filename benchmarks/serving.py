@@ -42,9 +42,7 @@ class Server:
         self.port = _free_port()
         arguments = ["serve", "--store", place.url, "--trust", str(place.trust), "--port", str(self.port)]
         self._log = (place.home.folder / "serve.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments], stdout=self._log, stderr=self._log
-        )
+        self.process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=self._log, stderr=self._log)
         try:
             self._wait()
         except BaseException:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+
 from muniment_server.segments.level1 import TARGET
 from muniment_server.services.workspace import Workspace
 from muniment_server.store.compaction import MANY_ENTRIES

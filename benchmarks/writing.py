@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from muniment.client import Client
-from muniment.model.metric import NewPoints
-from muniment.model.run import NewRun
-
 from benchmarks import bodies, limits, wire
 from benchmarks.empty import EmptyServer
 from benchmarks.results import Report
 from benchmarks.serving import Server
 from benchmarks.sizes import Sizes
 from benchmarks.stores import Place
+from muniment.client import Client
+from muniment.model.metric import NewPoints
+from muniment.model.run import NewRun
 
 WRITERS = 8
 MEDIA = {"JSON": wire.JSON, "MessagePack": wire.MSGPACK}

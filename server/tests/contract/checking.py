@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,14 @@ class Checking:
         expected = asking.answer(self.driver.model.at(position), kind, where, orders, lifecycle)
         assert found == expected, f"{where[0]} {orders} {lifecycle} as of {as_of}\n{found}\n{expected}"
         assert page.total == len(expected)
+
+    def check_times(self) -> None:
+        """The position that is meant by the time of each entry, and by the moment before it."""
+        workspace = self.driver.first
+        for moment in {entry.time for entry in self.driver.model.entries}:
+            for at in (moment, moment - timedelta(microseconds=1)):
+                page = search.search(workspace, workspace.owner_scope, PROJECT, Query(limit=0, as_of=at.isoformat()))
+                assert page.position == self.driver.model.position_at(at), at
 
     def check_change(self, change: Any, position: int) -> None:
         """One change of the feed."""

@@ -25,6 +25,7 @@ from muniment_server.store.engine import Store
 
 PROCESS = st.integers(0, 1)
 NUMBER = st.integers(0, 999)
+TAMPERING = st.sampled_from(list(tampering.BY_TABLE.values())).flatmap(st.sampled_from)
 LIFECYCLE = st.sampled_from(("active", "any", "deleted"))
 NUMBERS = st.lists(NUMBER, min_size=1, max_size=6)
 
@@ -80,7 +81,7 @@ class Contract(Checking, RuleBasedStateMachine):
             self.write({
                 "do": "run.create", "experiment": 0, "own": own, "name": None, "kind": "training", "state": "running",
                 "parent": None, "description": None, "seeds": None, "started_at": None, "params": {}, "tags": {},
-            }, 0)  # fmt: skip
+            }, 0, keyed=True)  # fmt: skip
 
     # writing, one rule for each command so that each is chosen often
 
@@ -236,6 +237,7 @@ class Contract(Checking, RuleBasedStateMachine):
         self.write(late, process)  # which is not sealed
         self.driver.compact(process, meanwhile)
         self.check_evidence()
+        self.check_times()
         self.write(again, process)
 
     @rule(error=st.sampled_from(("full", "bug")), compact=st.booleans())
@@ -264,24 +266,25 @@ class Contract(Checking, RuleBasedStateMachine):
         else:
             self.driver.open.pop(0).close()
 
-    @rule(number=st.integers(0, len(tampering.CHANGES) - 1), pick=NUMBER)
-    def tamper(self, number: int, pick: int) -> None:
+    @rule(numbers=st.lists(TAMPERING, min_size=2, max_size=2), pick=NUMBER)
+    def tamper(self, numbers: list[int], pick: int) -> None:
         """Verify finds any one thing that was changed in a copy."""
         self.driver.seal()
-        url = self.driver.twin()
-        try:
-            done, tried = None, 0
-            while done is None and tried < len(tampering.CHANGES):  # the next one, if there is no such row
-                done, tried = tampering.tamper(url, self.driver.project, number + tried, pick), tried + 1
-            store = Store(url)
+        for number in numbers:
+            url = self.driver.twin()
             try:
-                outcome = verify.store(store, TrustFolder(self.driver.trust))
+                done, tried = None, 0
+                while done is None and tried < len(tampering.CHANGES):  # the next one, if there is no such row
+                    done, tried = tampering.tamper(url, self.driver.project, number + tried, pick), tried + 1
+                store = Store(url)
+                try:
+                    outcome = verify.store(store, TrustFolder(self.driver.trust))
+                finally:
+                    store.close()
             finally:
-                store.close()
-        finally:
-            self.driver.site.drop(url)
-        event(f"tamper: {tampering.table_of(done)}")
-        assert outcome.ok == (done is None), f"verify does not see it: {done}" if outcome.ok else outcome.findings
+                self.driver.site.drop(url)
+            event(f"tamper: {tampering.table_of(done)}")
+            assert not outcome.ok, f"verify does not see it: {done}"
 
     # asking
 

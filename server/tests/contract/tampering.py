@@ -53,7 +53,7 @@ CHANGES: tuple[tuple[str, str, Change | None, str], ...] = (
     ("summaries", "last", _more, "last IS NULL OR abs(last) < 1e9"), ("summaries", "min", _more, "abs(min) < 1e9"),
     ("summaries", "max_step", _more, "max_step < 9000000000"), ("summaries", "position", _more, ""),
     ("summaries", "", None, ""),
-    ("tiles", "hashes", _flipped, ""), ("tiles", "", None, ""),
+    ("tiles", "hashes", _flipped, "height = 0"), ("tiles", "hashes", _flipped, "height > 0"), ("tiles", "", None, ""),
     ("seals", "root", _flipped, ""), ("seals", "signature", _flipped, ""), ("seals", "size", _more, ""),
     ("seals", "", None, ""),
     ("records", "salt", _flipped, "no IN (SELECT record FROM revisions WHERE body IS NOT NULL)"),
@@ -62,6 +62,11 @@ CHANGES: tuple[tuple[str, str, Change | None, str], ...] = (
     ("keys", "name", _other, "no IN (SELECT key FROM summaries)"),
 )  # fmt: skip
 """(table, column, what becomes of it, which rows); without a column, a row is deleted."""
+BY_TABLE = {
+    (table, where): [at for at, change in enumerate(CHANGES) if (change[0], change[3]) == (table, where)]
+    for table, _, _, where in CHANGES
+}
+"""The numbers of the changes of each kind of row, so that every kind is as likely."""
 
 
 def tamper(url: str, project: int, number: int, pick: int) -> str | None:

@@ -21,8 +21,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from contract.driver import Clock, PostgresSite, Site, SqliteSite, small_constants
 from contract.machine import Contract
 
-EXAMPLES = int(os.environ.get("MUNIMENT_CONTRACT_EXAMPLES", "12"))
-STEPS = int(os.environ.get("MUNIMENT_CONTRACT_STEPS", "60"))
+EXAMPLES = int(os.environ.get("MUNIMENT_CONTRACT_EXAMPLES", "8"))
+STEPS = int(os.environ.get("MUNIMENT_CONTRACT_STEPS", "70"))
 SHRINK = os.environ.get("MUNIMENT_CONTRACT_SHRINK", "1") == "1"
 
 

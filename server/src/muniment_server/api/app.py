@@ -151,7 +151,13 @@ def _unquoted(name: str, value: str) -> str:
             value = unquote(value, errors="strict")
         except UnicodeDecodeError:
             raise InvalidInput(f"the {name} in the path is not UTF-8", field=name) from None
-    return check_text(value, f"the {name} in the path", PATH_LIMIT)
+    return _plain(value, f"the {name} in the path")
+
+
+def _plain(text: str, field: str) -> str:
+    if len(text) > PATH_LIMIT:
+        raise InvalidInput(f"{field} has {len(text):,} characters; the limit is {PATH_LIMIT:,}", field=field)
+    return check_text(text, field, PATH_LIMIT)
 
 
 def decode(decoder: Any, raw: bytes) -> Any:
@@ -184,7 +190,7 @@ def _query(route: Route, raw: bytes) -> Any:
         raise InvalidInput(f"the query string cannot be read: {error}", field="query") from None
     given = dict(pairs)
     for name, value in pairs:
-        check_text(value, f"the query parameter {name[:40]!r}", PATH_LIMIT)
+        _plain(value, f"the query parameter {name[:40]!r}")
     if len(given) != len(pairs):
         raise InvalidInput("a query parameter is given twice", field="query")
     if route.query is None:

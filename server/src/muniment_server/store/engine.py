@@ -252,21 +252,23 @@ def parse_url(url: str) -> sa.URL:
 
 
 def _prepare_sqlite(engine: sa.Engine, durability: Durability, *, reading: bool) -> None:
-    synchronous = "FULL" if durability == "full" else "NORMAL"
+    # a reader sets nothing that could make SQLite write: the disk may be full
+    reading_pragmas = ("foreign_keys = ON", "cache_size = -8192", "temp_store = MEMORY")
+    writing_pragmas = (
+        "auto_vacuum = INCREMENTAL",
+        "journal_mode = WAL",
+        f"synchronous = {'FULL' if durability == 'full' else 'NORMAL'}",
+        "foreign_keys = ON",
+        "cache_size = -65536",
+        "temp_store = MEMORY",
+        "journal_size_limit = 67108864",
+    )
 
     @sa.event.listens_for(engine, "connect")
     def configure(raw: sqlite3.Connection, record: object) -> None:
         del record
         raw.isolation_level = None  # the driver begins nothing by itself
-        for pragma in (
-            "auto_vacuum = INCREMENTAL",
-            "journal_mode = WAL",
-            f"synchronous = {synchronous}",
-            "foreign_keys = ON",
-            "cache_size = -65536" if not reading else "cache_size = -8192",
-            "temp_store = MEMORY",
-            "journal_size_limit = 67108864",
-        ):
+        for pragma in reading_pragmas if reading else writing_pragmas:
             raw.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

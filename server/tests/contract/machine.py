@@ -49,6 +49,9 @@ class Contract(Checking, RuleBasedStateMachine):
         try:
             if sys.exception() is None:  # the first thing that went wrong is the one to hear of
                 self.everything()
+                head, kinds = self.driver.model.head, len(tampering.CHANGES)
+                count = 6 if self.driver.site.engine == "sqlite" else 1  # a copy costs a second there
+                self.check_tampering([(13 * head + 11 * at) % kinds for at in range(count)], head)
         finally:
             self.driver.close()
 
@@ -269,6 +272,10 @@ class Contract(Checking, RuleBasedStateMachine):
     @rule(numbers=st.lists(TAMPERING, min_size=2, max_size=2), pick=NUMBER)
     def tamper(self, numbers: list[int], pick: int) -> None:
         """Verify finds any one thing that was changed in a copy."""
+        self.check_tampering(numbers, pick)
+
+    def check_tampering(self, numbers: list[int], pick: int) -> None:
+        """Change one thing after the other, each in a copy of its own."""
         self.driver.seal()
         for number in numbers:
             url = self.driver.twin()

@@ -136,6 +136,8 @@ def first_wrong(
     """Where the history is wrong once a row was changed (or deleted); None if it cannot be told beforehand."""
     now = before if after is None or after.get("project_id") != before.get("project_id") else after
     project = before.get("project_id", 0)
+    if "erased" in (before.get("body") or "") or before.get("action") == "run.erase":
+        return None  # without what the erasure said, everything that it emptied is accused too, and that came before
     if table in _PLACES:
         place = min(before[_PLACES[table]], now[_PLACES[table]])
         return Where(project, place, place)
@@ -184,7 +186,18 @@ def _wrong_record(connection: sa.Connection, before: Row, after: Row) -> Where |
     if after["salt"] != before["salt"]:  # of a record that was erased, only what was said since then is salted with it
         query = query.where(revisions.c.body.isnot(None))
     place = connection.execute(query).scalar_one()
-    return Where(before["project_id"], place, place)
+    return None if _was_emptied(connection, before) else Where(before["project_id"], place, 10**9)
+
+
+def _was_emptied(connection: sa.Connection, record: Row) -> bool:
+    """Whether a record was erased: then what names it is wrong too, in an order that depends on where its points lie."""
+    revisions = tables.revisions
+    query = sa.select(revisions.c.position).where(
+        revisions.c.project_id == record["project_id"],
+        revisions.c.record == record["no"],
+        revisions.c.body.is_(None),
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _begins(connection: sa.Connection, project: int, position: int) -> int:

@@ -38,10 +38,17 @@ def _run(site: Site, folder: Path, number: int) -> None:
     clock = Clock()
     machine = type(f"Contract{site.engine.title()}", (Contract,), {"site": site, "folder": folder, "clock": clock})
     phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if SHRINK else [])]
+    examples = EXAMPLES if site.engine == "sqlite" else max(1, EXAMPLES * 3 // 4)  # which is slower
     given = settings(
-        max_examples=EXAMPLES if site.engine == "sqlite" else max(1, EXAMPLES * 3 // 4),  # which is slower stateful_step_count=STEPS, phases=phases, database=None, deadline=None, print_blob=False,
-        suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
-    )  # fmt: skip
+        max_examples=examples,
+        stateful_step_count=STEPS,
+        phases=phases,
+        database=None,
+        deadline=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
     with small_constants(clock), structlog.testing.capture_logs():  # injected failures would fill pages
         run_state_machine_as_test(seed(number)(machine), settings=given)
 

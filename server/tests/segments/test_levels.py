@@ -77,7 +77,7 @@ def test_level_1_gives_back_every_entry(given_batches: list[list[tuple[int, int,
         level1.EntryPoints(number * 3 + 1, 10**15 + number, ACTOR, RUN if number % 2 else "c" * 32, columns_of(batch))
         for number, batch in enumerate(given_batches)
     ]
-    erased = [level1.ErasedEntry(2, 5, ACTOR, "00" * 32)]
+    erased = [level1.ErasedEntry(2, 5, ACTOR, RUN, "00" * 32)]
     payload = level1.encode(entries, erased)
     found = level1.read_entries(payload)
     assert [(e.position, e.time, e.actor, e.run) for e in found] == [

@@ -92,6 +92,6 @@ def _header(payload: bytes) -> tuple[int, int, int, int]:
     if len(payload) < _HEADER.size:
         raise ValueError("the payload is shorter than its header")
     version, flags, count, series = _HEADER.unpack_from(payload)
-    if version != _VERSION or series == 0 or len(payload) < _HEADER.size + 4 * series:
+    if version != _VERSION or flags & ~_ZSTD or series == 0 or len(payload) < _HEADER.size + 4 * series:
         raise ValueError("the payload has no header of version 1")
     return version, flags, count, series

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from muniment_server.store import ledger
 from muniment_server.store.tables import ledger as ledger_table
-from muniment_server.store.tables import records, revisions
+from muniment_server.store.tables import revisions
 
 ERASE_ACTION = "run.erase"
 
@@ -30,14 +30,13 @@ class Erasures(msgspec.Struct):
 def of_project(connection: sa.Connection, project_id: int) -> Erasures:
     """The erasures of a project."""
     query = (
-        sa.select(revisions.c.body, records.c.id)
+        sa.select(revisions.c.body)
         .join(
             ledger_table,
             sa.and_(
                 ledger_table.c.project_id == revisions.c.project_id, ledger_table.c.position == revisions.c.position
             ),
         )
-        .join(records, sa.and_(records.c.project_id == revisions.c.project_id, records.c.no == revisions.c.record))
         .where(
             revisions.c.project_id == project_id,
             ledger_table.c.action == ERASE_ACTION,
@@ -46,7 +45,8 @@ def of_project(connection: sa.Connection, project_id: int) -> Erasures:
     )
     made = Erasures({}, {})
     for row in connection.execute(query):
-        erased = (ledger.body_of(row.body) or {}).get("erased") or {}
-        made.points.setdefault(row.id, set()).update(erased.get("points", ()))
-        made.revisions.setdefault(row.id, set()).update(erased.get("revisions", ()))
+        body = ledger.body_of(row.body) or {}
+        erased, run = body.get("erased") or {}, (body.get("run") or {}).get("id", "")
+        made.points.setdefault(run, set()).update(erased.get("points", ()))
+        made.revisions.setdefault(run, set()).update(erased.get("revisions", ()))
     return made

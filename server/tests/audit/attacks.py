@@ -190,7 +190,7 @@ def _wrong_record(connection: sa.Connection, before: Row, after: Row) -> Where |
 
 
 def _was_emptied(connection: sa.Connection, record: Row) -> bool:
-    """Whether a record was erased: then what names it is wrong too, in an order that depends on where its points lie."""
+    """Whether a record was erased: then what names it is wrong too, wherever its points lie."""
     revisions = tables.revisions
     query = sa.select(revisions.c.position).where(
         revisions.c.project_id == record["project_id"],

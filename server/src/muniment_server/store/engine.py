@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -390,12 +390,6 @@ def _dangling(pattern: str) -> bool:
 
 def _glob_literal(letter: str) -> str:
     return f"[{letter}]" if letter in "*?[" else letter
-
-
-def pipelined(connection: sa.Connection) -> Any:
-    """A block in which PostgreSQL is sent statement after statement without waiting for each answer."""
-    raw: Any = connection.connection.driver_connection
-    return raw.pipeline() if hasattr(raw, "pipeline") else nullcontext()
 
 
 class OrderedJoin(sa.sql.expression.Join):

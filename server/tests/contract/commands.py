@@ -153,7 +153,8 @@ def _batch(draft: Draft, op: Op) -> Body:
     results = [_COMMANDS[command.do](draft, command, index) for index, command in enumerate(op.commands)]
     for command, result in zip(op.commands, results, strict=True):
         # a batch answers one position for everything that is not a record
-        if command.do in {"run.params", "run.tags"} or (command.do == "run.log" and not result["replayed"]):
+        own = command.do == "run.log" and result["position"] >= draft.position
+        if command.do in {"run.params", "run.tags"} or own:
             result["position"] = draft.last
     return {"position": draft.last, "results": results}
 

@@ -9,7 +9,7 @@ import struct
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muniment.model.errors import InvalidInput
@@ -105,6 +105,7 @@ def test_a_segment_stands_for_itself() -> None:
 
 
 @given(batches, st.integers(1, 20))
+@example([(0, 2**63 - 1, 0, 1.0), (0, 2**63 - 1, 0, 2.0)], 3)
 def test_buckets_keep_every_extreme(batch: list[tuple[int, int, int, float]], count: int) -> None:
     made = columns_of([(0, *row[1:]) for row in batch])
     position = np.ones(len(made), np.int64)

@@ -57,8 +57,7 @@ def buckets(series: SeriesColumns, count: int) -> list[Bucket]:
     """
     low, high = int(series.step[0]), int(series.step[-1])
     edges = [low + -(-(high - low + 1) * at // count) for at in range(count)]  # in Python, since it may pass 64 bits
-    starts = np.unique(np.searchsorted(series.step, np.array(edges, np.int64)))
-    starts = starts[starts < len(series.step)]
+    starts = np.unique(np.searchsorted(series.step, np.array([edge for edge in edges if edge <= high], np.int64)))
     ends = np.r_[starts[1:], len(series.step)]
     return [_bucket(series, start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 

@@ -45,8 +45,8 @@ def run(
                 results.append(step(draft))
             except MunimentError as error:
                 raise _at(index, error) from None
-        last = draft.last_position
-        return commands.BatchDone(position=last, results=[_settled(result, last) for result in results])
+        before, last = draft.position - 1, draft.last_position
+        return commands.BatchDone(position=last, results=[_settled(result, before, last) for result in results])
 
     return Change(ref.no, scope.principal, "batch", act, receipt)
 
@@ -57,9 +57,9 @@ def _at(index: int, error: MunimentError) -> MunimentError:
     )
 
 
-def _settled(result: Any, last: int) -> Any:
-    """Positions of points are known only when all commands are."""
-    if isinstance(result, PointsWritten) and not result.replayed:
+def _settled(result: Any, before: int, last: int) -> Any:
+    """Positions of this batch's own points are known only when all commands are."""
+    if isinstance(result, PointsWritten) and result.position > before:
         return msgspec.structs.replace(result, position=last)
     if isinstance(result, runs.Logged):
         return msgspec.structs.replace(result, position=last)
@@ -114,7 +114,7 @@ def _set_tags(command: commands.SetTags) -> Act:
 def _log_points(command: commands.LogPoints) -> Act:
     if command.writer is not None or command.sequence is not None:
         raise InvalidInput("writer and sequence belong to single requests of points, not to a batch", field="writer")
-    prepared = metrics.prepare(command)
+    prepared = metrics.prepared(command)
     return lambda draft: metrics.log_in(draft, command.run, prepared)
 
 

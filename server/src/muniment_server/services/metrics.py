@@ -12,15 +12,16 @@ from muniment.model.ids import parse_id
 from muniment.model.metric import Chart, NewPoints, PointsWritten, Series, to_wire
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.segments import chart as charts
-from muniment_server.segments import columns, level0
+from muniment_server.segments import columns
 from muniment_server.segments.level1 import SeriesColumns
 from muniment_server.services import moments
 from muniment_server.services.runs import writable
 from muniment_server.services.workspace import Change, ProjectRef, Workspace, refuse_erased
-from muniment_server.store import heads, points, runs
-from muniment_server.store.draft import Draft, PointsBatch
+from muniment_server.store import heads, points, repeats, runs
+from muniment_server.store.draft import Draft
 from muniment_server.store.points import Steps
 from muniment_server.store.receipts import Receipt
+from muniment_server.store.repeats import PointsBatch
 
 BUCKETS_LIMIT = 10_000
 """Buckets in one chart."""
@@ -34,7 +35,7 @@ def log(
     """Prepare points of a run."""
     ref = workspace.project(scope, project, Permission.WRITE)
     run_id = parse_id(run_id, field="run")
-    batch = prepare(new)
+    batch = prepared(new)
     if (new.writer is None) != (new.sequence is None):
         raise InvalidInput("writer and sequence go together", field="sequence")
     writer = None
@@ -43,10 +44,9 @@ def log(
     return Change(ref.no, scope.principal, "run.log", lambda draft: log_in(draft, run_id, batch, writer), receipt)
 
 
-def prepare(new: NewPoints) -> PointsBatch:
-    """Everything about points that needs no lock."""
-    made = columns.from_request(new, time.time_ns() // 1_000_000)
-    return PointsBatch(made, columns.digest(made), columns.folds(made), level0.encode_body(made))
+def prepared(new: NewPoints) -> PointsBatch:
+    """Points as they came, checked, with everything computed that needs no lock."""
+    return repeats.prepare(columns.from_request(new, time.time_ns() // 1_000_000))
 
 
 def log_in(draft: Draft, run_id: str, batch: PointsBatch, writer: tuple[str, int] | None = None) -> PointsWritten:
@@ -61,11 +61,11 @@ def log_in(draft: Draft, run_id: str, batch: PointsBatch, writer: tuple[str, int
                 f"writer {writer[0]} skipped from sequence {mark[0]} to {writer[1]}; send {mark[0] + 1} first",
                 field="sequence",
             )
-        draft.advance_writer(*writer)
     known = draft.add_points(writable(draft, run_id), batch)
-    if known is not None:
-        return PointsWritten(position=known, points=count, replayed=True)
-    return PointsWritten(position=draft.last_position, points=count)
+    position = draft.last_position if known is None else known
+    if writer is not None:
+        draft.advance_writer(*writer, position, count)
+    return PointsWritten(position=position, points=count, replayed=known is not None)
 
 
 def series(

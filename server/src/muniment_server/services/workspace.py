@@ -21,6 +21,7 @@ from muniment_server.store import migrations, projects
 from muniment_server.store.draft import Draft
 from muniment_server.store.engine import Durability, Store
 from muniment_server.store.receipts import Receipt
+from muniment_server.store.repeats import Read
 from muniment_server.store.tables import SYSTEM_PROJECT
 from muniment_server.store.writer import Writer
 
@@ -41,6 +42,7 @@ class Change(msgspec.Struct, Generic[T], frozen=True):
     act: Callable[[Draft], T]
     receipt: Receipt | None = None
     alone: bool = False
+    read: Read = msgspec.field(default_factory=dict)
 
     def apply(self, draft: Draft) -> T:
         """Do it."""

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from muniment_server.segments import columns, level0, level1
 from muniment_server.store import heads, tiles
-from muniment_server.store.engine import Store, inserting
+from muniment_server.store.engine import Store
 from muniment_server.store.ledger import points_payload_hash
 from muniment_server.store.points import key_names
+from muniment_server.store.statements import inserting
 from muniment_server.store.tables import points, records, segment_runs, segments
 from muniment_server.store.types import to_micros
 

@@ -12,32 +12,23 @@ from muniment.model.canonical import canonical, salted
 from muniment.model.errors import Conflict
 from muniment.model.ledger import commands_payload, derived_salt
 from muniment.model.run import param_number
-from muniment_server.segments.columns import Columns, Fold
-from muniment_server.store import current, points, receipts, tables
-from muniment_server.store.held import Held, Record, unique_name
+from muniment_server.store import current, points, receipts, repeats, tables
+from muniment_server.store.held import BEFORE_ALL, Frontier, Held, Record, unique_name
+from muniment_server.store.repeats import PointsBatch, Read
 from muniment_server.store.summaries import fold_row
 from muniment_server.store.transaction import Transaction
-
-
-class PointsBatch(msgspec.Struct, frozen=True):
-    """Points of one run, with everything computed that needs no transaction."""
-
-    columns: Columns
-    digest: bytes
-    folds: list[Fold]
-    body: bytes
-    """The level-0 payload without its header."""
 
 
 class Draft:
     """What one write is about to change. Dropped as a whole if the write fails."""
 
-    def __init__(self, transaction: Transaction, actor: str, action: str) -> None:
+    def __init__(self, transaction: Transaction, actor: str, action: str, read: Read | None = None) -> None:
         self.transaction = transaction
         self.connection = transaction.connection
         self.project_id = transaction.head.project_id
         self.actor = actor
         self.action = action
+        self.read = read or {}
         self.time = transaction.head.time
         self.position = transaction.head.position + 1
         """The position of what this draft changes in records; its points come after."""
@@ -50,7 +41,7 @@ class Draft:
         self._had: dict[str, set[str]] = {}
         self._bodies: dict[int, tuple[str, Held, dict[str, Any]]] = {}
         self._points: list[tuple[Held, PointsBatch]] = []
-        self._writer: tuple[str, int] | None = None
+        self._writer: tuple[str, tuple[int, int, int]] | None = None
         self._heads: list[int] = []
 
     # finding
@@ -109,7 +100,7 @@ class Draft:
         """A new record; `make` is given the position."""
         record = make(self.position)
         no = self.transaction.head.records + len(self._created) + 1
-        logged: dict[str, dict[str, str]] = {"params": {}, "tags": {}} if kind == "run" else {}
+        logged: dict[str, Any] = {"params": {}, "tags": {}, "frontier": BEFORE_ALL} if kind == "run" else {}
         held = Held(no, os.urandom(16), record, **logged)
         self._created.append((held, kind))
         self._put(kind, None, held)
@@ -180,23 +171,34 @@ class Draft:
         return len(changed)
 
     def add_points(self, held: Held, batch: PointsBatch) -> int | None:
-        """Points for a run. Returns the position at which the very same points are recorded already, or None."""
+        """Points for a run. Returns the position at which the very same points are recorded already, or None.
+
+        Raises:
+            Unread: that cannot be said yet.
+        """
         if any(held.no == other.no and batch.digest == again.digest for other, again in self._points):
             return self.last_position
-        known = self.transaction.digests.get((held.no, batch.digest))
-        if known is None:
-            known = points.position_of_digest(self.connection, self.project_id, held, batch.columns, batch.digest)
-        if known is None:
-            self._points.append((held, batch))
-        return known
+        held = self._newest(held)
+        if not _beyond(batch.greatest, held.frontier):
+            known = self.transaction.digests.get((held.no, batch.digest))
+            if known is None:
+                run = held.no, held.record.id
+                known = repeats.find(self.connection, self.project_id, run, batch, self.read)
+            if known is not None:
+                return known
+        self._points.append((held, batch))
+        if held.frontier is not None:
+            step, timestamp = map(max, held.frontier, batch.greatest)
+            self._keep(msgspec.structs.replace(held, frontier=(step, timestamp)))
+        return None
 
     def writer_mark(self, writer: str) -> tuple[int, int, int] | None:
         """(sequence, position, points) of a writer's latest accepted request."""
         return self.transaction.writers.get(writer) or receipts.writer_mark(self.connection, self.project_id, writer)
 
-    def advance_writer(self, writer: str, sequence: int) -> None:
-        """Remember that a writer has come to `sequence`."""
-        self._writer = (writer, sequence)
+    def advance_writer(self, writer: str, sequence: int, position: int, count: int) -> None:
+        """Remember that a writer has come to `sequence`, and what it was answered."""
+        self._writer = writer, (sequence, position, count)
 
     def remark(self, held: Held, name: str, remark: Any) -> None:
         """Add an explanation to what the history says of a record."""
@@ -236,11 +238,7 @@ class Draft:
             position += 1
             self._close_points(held, batch, position)
         if self._writer:
-            transaction.writers[self._writer[0]] = (
-                self._writer[1],
-                position,
-                sum(len(b.columns) for _, b in self._points),
-            )
+            transaction.writers[self._writer[0]] = self._writer[1]
         buffers.heads.extend(self._heads)
         transaction.held.update(self.held)
         transaction.names.update(self.names)
@@ -298,19 +296,14 @@ class Draft:
         self.transaction.digests[held.no, batch.digest] = position
         self.transaction.buffers.add(
             tables.points,
-            points.level0_row(
-                self.project_id,
-                position,
-                held.no,
-                self.time,
-                self.actor,
-                batch.columns,
-                batch.digest,
-                numbers,
-                batch.body,
-            ),
+            points.level0_row(self.project_id, position, held.no, self.time, self.actor, batch, numbers),
         )
         self.transaction.buffers.folds.extend(
             fold_row(self.project_id, held.no, number, position, fold)
             for number, fold in zip(numbers, batch.folds, strict=True)
         )
+
+
+def _beyond(greatest: Frontier, frontier: Frontier | None) -> bool:
+    """Whether points that come this far hold one that no earlier request of the run can have held."""
+    return frontier is not None and (greatest[0] > frontier[0] or greatest[1] > frontier[1])

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar, cast
 from muniment.model.errors import KeyReused
 from muniment_server.store import receipts
 from muniment_server.store.draft import Draft
+from muniment_server.store.repeats import Read
 from muniment_server.store.transaction import Transaction
 
 T_co = TypeVar("T_co", covariant=True)
@@ -41,6 +42,11 @@ class Write(Protocol[T_co]):
         ...
 
     @property
+    def read(self) -> Read:
+        """What was read for it from segments since it was prepared; see `Unread`."""
+        ...
+
+    @property
     def alone(self) -> bool:
         """Whether it must not share its transaction, because it writes by itself."""
         ...
@@ -63,7 +69,7 @@ def apply(transaction: Transaction, write: Write[T]) -> T:
                     field="Idempotency-Key",
                 )
             return cast("T", receipts.answer_of(write.receipt, kept["answer"]))
-    draft = Draft(transaction, write.actor, write.action)
+    draft = Draft(transaction, write.actor, write.action, write.read)
     answer = write.apply(draft)
     draft.close()
     if write.receipt is not None:

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment.model.errors import NotFound
-from muniment_server.store.engine import Prepared
+from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import heads
 from muniment_server.store.types import from_micros
 

@@ -23,14 +23,25 @@ _WEIGHT_LIMIT = 262_144
 """Characters of params and tags beyond which those of a run are not held."""
 
 
+Frontier = tuple[int, int]
+"""A step and a timestamp in epoch milliseconds."""
+BEFORE_ALL: Frontier = (-(2**63) - 1, -1)
+"""The frontier of a run without points."""
+
+
 class Held(msgspec.Struct, frozen=True):
-    """A current record with its number and salt; `params` and `tags` are None until somebody asked for them."""
+    """A current record with its number and salt; `params` and `tags` are None until somebody asked for them.
+
+    `frontier` is the greatest step and the greatest timestamp of a run's points, if they are known: points beyond it
+    cannot have been recorded before.
+    """
 
     no: int
     salt: bytes
     record: Record
     params: dict[str, str] | None = None
     tags: dict[str, str] | None = None
+    frontier: Frontier | None = None
 
 
 class Memory:

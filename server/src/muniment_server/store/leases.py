@@ -11,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from muniment_server.store.engine import Prepared, Store
+from muniment_server.store.engine import Store
+from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import leases
 
 

@@ -10,11 +10,9 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 
-from muniment_server.segments import chart, columns, level0, level1
-from muniment_server.segments.columns import Columns
+from muniment_server.segments import chart, level0, level1
 from muniment_server.segments.level1 import SeriesColumns
-from muniment_server.store.engine import Prepared
-from muniment_server.store.held import Held
+from muniment_server.store.repeats import PointsBatch
 from muniment_server.store.tables import keys, points, segment_runs, segments
 
 
@@ -24,10 +22,8 @@ def level0_row(
     run: int,
     time: datetime,
     actor: str,
-    given: Columns,
-    digest: bytes,
+    batch: PointsBatch,
     numbers: list[int],
-    body: bytes,
 ) -> dict[str, Any]:
     """The row of one points entry."""
     return {
@@ -36,66 +32,13 @@ def level0_row(
         "run": run,
         "time": time,
         "actor": actor,
-        "count": len(given),
-        "step_min": int(given.step.min()),
-        "step_max": int(given.step.max()),
-        "digest": digest,
-        "payload": level0.payload_of(len(given), numbers, body),
+        "count": len(batch.columns),
+        "step_min": batch.least[0],
+        "step_max": batch.greatest[0],
+        "digest": batch.digest,
+        "payload": level0.payload_of(len(batch.columns), numbers, batch.body),
         "payload_hash": None,
     }
-
-
-_SAME = Prepared(
-    lambda _: sa.select(points.c.position).where(
-        points.c.project_id == sa.bindparam("project_id"),
-        points.c.run == sa.bindparam("run"),
-        points.c.digest == sa.bindparam("digest"),
-    )
-)
-_COVERING = Prepared(
-    lambda _: sa.select(segment_runs.c.segment).where(
-        segment_runs.c.project_id == sa.bindparam("project_id"),
-        segment_runs.c.run == sa.bindparam("run"),
-        segment_runs.c.step_min <= sa.bindparam("step_min"),
-        segment_runs.c.step_max >= sa.bindparam("step_max"),
-        segment_runs.c.timestamp_min <= sa.bindparam("timestamp_min"),
-        segment_runs.c.timestamp_max >= sa.bindparam("timestamp_max"),
-    )
-)
-_PAYLOAD = sa.select(segments.c.payload).where(
-    segments.c.project_id == sa.bindparam("project_id"), segments.c.first == sa.bindparam("segment")
-)
-
-
-def position_of_digest(
-    connection: sa.Connection, project_id: int, held: Held, given: Columns, digest: bytes
-) -> int | None:
-    """Where the very same points of this run were recorded before.
-
-    A compacted entry has no digest of its own any more; it is computed again, but only from segments whose steps and
-    times cover those of `given`, which those of a run that goes on do not.
-    """
-    found = _SAME.rows(connection, {"project_id": project_id, "run": held.no, "digest": digest})
-    if found:
-        return int(found[0][0])
-    covering = _COVERING.rows(
-        connection,
-        {
-            "project_id": project_id,
-            "run": held.no,
-            "step_min": int(given.step.min()),
-            "step_max": int(given.step.max()),
-            "timestamp_min": int(given.timestamp.min()),
-            "timestamp_max": int(given.timestamp.max()),
-        },
-    )
-    for (segment,) in covering:
-        payload = connection.execute(_PAYLOAD, {"project_id": project_id, "segment": segment}).scalar_one()
-        for entry in level1.read_entries(payload):
-            alike = entry.run == held.record.id and len(entry.columns) == len(given)
-            if alike and columns.digest(entry.columns) == digest:
-                return entry.position
-    return None
 
 
 Steps = tuple[int | None, int | None]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from muniment_server.store.engine import Prepared, inserting
+from muniment_server.store.statements import Prepared, inserting
 from muniment_server.store.tables import receipts, writers
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from muniment.model.metric import Summary, to_wire
 from muniment_server.segments.columns import Fold
-from muniment_server.store.engine import Merging
+from muniment_server.store.statements import Merging
 from muniment_server.store.tables import keys, summaries
 
 COLUMNS = ("count", "last", "last_step", "last_timestamp", "first", "first_step", "first_timestamp",

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from muniment.model import merkle
 from muniment.model.ledger import Seal, seal_hash
 from muniment.model.merkle import TILE_HEIGHT, TILE_WIDTH
-from muniment_server.store.engine import Prepared, inserting
+from muniment_server.store.statements import Prepared, inserting
 from muniment_server.store.tables import seals as seals_table
 from muniment_server.store.tables import tiles
 from muniment_server.store.types import to_micros

@@ -9,8 +9,8 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment_server.store import current, heads, receipts, tables
-from muniment_server.store.engine import Prepared, inserting
 from muniment_server.store.held import Held, Memory
+from muniment_server.store.statements import Prepared, inserting
 from muniment_server.store.summaries import FOLD
 
 

@@ -18,9 +18,11 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from muniment.model.errors import Conflict, MunimentError, Unavailable
+from muniment_server.store import repeats
 from muniment_server.store.engine import PROJECT_WRITERS, Store, is_integrity_error
 from muniment_server.store.group import Write, apply
 from muniment_server.store.held import Memory
+from muniment_server.store.repeats import Unread
 from muniment_server.store.transaction import Transaction
 
 GROUP_LIMIT = 256
@@ -93,15 +95,27 @@ class Writer:
 
     def write(self, write: Write[T]) -> T:
         """Write, and wait for the commit. For threads."""
-        ticket = Ticket(write, None)
-        self._enqueue(ticket)
-        return cast("T", ticket.future.result())
+        while True:
+            ticket = Ticket(write, None)
+            self._enqueue(ticket)
+            try:
+                return cast("T", ticket.future.result())
+            except Unread as unread:
+                self._look_up(write, unread)
 
     async def write_async(self, write: Write[T]) -> T:
         """Write, and wait for the commit. For event loops."""
-        ticket = Ticket(write, asyncio.get_running_loop())
-        self._enqueue(ticket)
-        return cast("T", await ticket.future)
+        while True:
+            ticket = Ticket(write, asyncio.get_running_loop())
+            self._enqueue(ticket)
+            try:
+                return cast("T", await ticket.future)
+            except Unread as unread:
+                await asyncio.to_thread(self._look_up, write, unread)
+
+    def _look_up(self, write: Write[Any], unread: Unread) -> None:
+        with self.store.read() as connection:
+            repeats.look_up(connection, write.project_id, unread, write.read)
 
     def close(self) -> None:
         """Commit what waits, then stop."""
@@ -203,9 +217,10 @@ class Writer:
             for ticket in tickets:
                 try:
                     ticket.answer, ticket.error = apply(transaction, ticket.write), None
-                except MunimentError as error:
+                except (MunimentError, Unread) as error:
                     ticket.answer, ticket.error = None, error
-            transaction.flush()
+            with self.store.at_once(connection):
+                transaction.flush()
         transaction.remember()
         self.groups += 1
         self.writes += len(tickets)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or, Value
 from muniment_server.store import current
-from muniment_server.store.engine import folded_ascii, matches, pattern_for
+from muniment_server.store.dialects import folded_ascii, matches, pattern_for
 from muniment_server.store.search.source import Source
 from muniment_server.store.tables import PREFIX, experiments, prefix
 

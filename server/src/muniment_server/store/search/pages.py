@@ -15,7 +15,8 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from muniment.model.errors import InvalidInput
 from muniment_server.language.tree import And, Compare, Field, Node, Order
 from muniment_server.store import current
-from muniment_server.store.engine import OrderedJoin, is_operational_error, through
+from muniment_server.store.dialects import OrderedJoin, through
+from muniment_server.store.engine import is_operational_error
 from muniment_server.store.search.conditions import condition, text_compare
 from muniment_server.store.search.ordering import Component, Stretch, beyond, later_components, stretches
 from muniment_server.store.search.source import Source

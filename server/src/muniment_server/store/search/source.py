@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, points, summaries
-from muniment_server.store.engine import shipped
+from muniment_server.store.dialects import shipped
 from muniment_server.store.projects import visible
 from muniment_server.store.tables import keys, params, records, tags
 from muniment_server.store.tables import summaries as summaries_table

@@ -61,7 +61,8 @@ def prepare(bodies: Sequence[bytes], media: str) -> tuple[float, list[tuple[Any,
     started = time.process_time()
     for body in bodies:
         batch = columns.from_request(decoder.decode(body), EPOCH)
-        made.append((batch, columns.digest(batch), columns.folds(batch), level0.encode_body(batch)))
+        order = columns.arranged(batch)
+        made.append((batch, columns.digest(batch, order), columns.folds(batch, order), level0.encode_body(batch)))
     return time.process_time() - started, made
 
 
@@ -76,7 +77,7 @@ def insert_points(place: Place, batches: Sequence[tuple[Any, ...]], together: in
             payload = level0.payload_of(len(batch), list(range(len(batch.series))), body)
             low, high = int(batch.step.min()), int(batch.step.max())
             rows[0].append((1, at, run, EPOCH, actor, len(batch), low, high, digest, payload, None))
-            rows[1].extend((1, run, key, *_fold(fold), at) for key, fold in enumerate(folds))
+            rows[1].extend((1, run, key, *fold, at) for key, fold in enumerate(folds))
         groups.append(rows)
     bare = place.bare()
     _copy_tables(bare, ("points", "summaries"))
@@ -90,10 +91,6 @@ def insert_points(place: Place, batches: Sequence[tuple[Any, ...]], together: in
     _drop_tables(bare, ("points", "summaries"))
     bare.close()
     return seconds
-
-
-def _fold(fold: columns.Fold) -> tuple[Any, ...]:
-    return msgspec.structs.astuple(fold)
 
 
 def insert_runs(place: Place, project: str, transactions: int) -> float:

@@ -30,7 +30,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FULL = Sizes(
-    repetitions=3, requests=800, singles=600, runs=100, series=1_000_000, entries=4_000, search_runs=20_000,
+    repetitions=3, requests=2_400, singles=1_000, runs=100, series=1_000_000, entries=4_000, search_runs=20_000,
     fetches=20,
 )  # fmt: skip
 QUICK = Sizes(

@@ -92,17 +92,20 @@ def seal(workspace: Workspace) -> list[Seal]:
     """Seal everything that is committed, and publish; the seals that were made."""
     signer = sealing.Signer(workspace.trust.key, workspace.trust.sign)
     made: list[Seal] = []
+    with workspace.store.read() as connection:
+        goals = projects.positions(connection)  # what is committed meanwhile waits for the next turn
     while True:
         with workspace.store.read() as connection:
-            ids = projects.numbers(connection)
+            waiting = sealing.unsealed(connection, goals)
+            ids = projects.numbers(connection) if waiting else {}
             pending = [
                 item
-                for number in sealing.unsealed(connection, projects.positions(connection))
-                if (item := sealing.prepare(connection, number, ids[number])) is not None
+                for number in waiting
+                if (item := sealing.prepare(connection, number, ids[number], goals[number])) is not None
             ]
         written = sealing.write(workspace.store, pending, signer, now()) if pending else []
         made.extend(written)
-        if len(written) < len(pending) or not pending:
+        if len(written) < len(pending) or all(item.size == goals[item.project_id] for item in pending):
             break
     publish(workspace)
     return made

@@ -95,6 +95,7 @@ def _config(workspace: Workspace, hosts: frozenset[str] | None) -> uvicorn.Confi
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

@@ -49,20 +49,9 @@ class Columns(msgspec.Struct, frozen=True):
         return len(self.step)
 
 
-class Fold(msgspec.Struct, frozen=True):
-    """What a batch says of one of its series: the columns of a summary. NaN is None, as the store keeps it."""
-
-    count: int
-    last: float | None
-    last_step: int
-    last_timestamp: int
-    first: float | None
-    first_step: int
-    first_timestamp: int
-    min: float | None
-    min_step: int | None
-    max: float | None
-    max_step: int | None
+Fold = tuple[int, float | None, int, int, float | None, int, int, float | None, int | None, float | None, int | None]
+"""What a batch says of one of its series, as the columns of a summary: count; last with its step and timestamp; first
+with its step and timestamp; min with its step; max with its step. NaN is None, as the store keeps it."""
 
 
 def from_request(request: NewPoints, now: int) -> Columns:
@@ -158,11 +147,26 @@ def _keys(request: NewPoints, count: int) -> npt.NDArray[Any]:
     return key
 
 
-def digest(columns: Columns) -> bytes:
+def arranged(columns: Columns) -> Any:
+    """The rows by series and step, as an index, if no two have both alike; then nothing else decides their order."""
+    step = columns.step
+    if len(columns.series) == 1:
+        return slice(None) if bool((step[1:] > step[:-1]).all()) else None
+    key = columns.key.astype(np.uint16) if len(columns.series) <= 0x10000 else columns.key  # which sort faster
+    order = np.argsort(key, kind="stable")
+    key, step = key[order], step[order]
+    return order if bool(((step[1:] > step[:-1]) | (key[1:] != key[:-1])).all()) else None
+
+
+def digest(columns: Columns, order: Any = None) -> bytes:
     """The 32 bytes that name these points, whatever order they came in.
 
     SHA-256 over the number of series, each name (UTF-8, length first), and the tuples (index of the name u32, step
     i64, timestamp i64, value's bits u64), all big-endian, sorted by these four.
+
+    Args:
+        columns: the points.
+        order: what `arranged` says of them, if it was asked already.
     """
     made = hashlib.sha256(struct.pack(">I", len(columns.series)))
     for name in columns.series:
@@ -170,9 +174,7 @@ def digest(columns: Columns) -> bytes:
         made.update(struct.pack(">I", len(encoded)) + encoded)
     bits = columns.value.view(np.uint64)
     tuples = np.empty(len(columns), _TUPLE)
-    if len(columns) == 1:
-        order: Any = slice(None)
-    else:
+    if order is None:
         order = np.lexsort((bits, columns.timestamp, columns.step, columns.key))
     tuples["key"] = columns.key[order]
     tuples["step"] = columns.step[order]
@@ -190,58 +192,70 @@ def ordinal(value: Floats) -> Ints:
     return ordered
 
 
-def folds(columns: Columns) -> list[Fold]:
-    """One fold for each name in `series`, in its order."""
+def folds(columns: Columns, order: Any = None) -> list[Fold]:
+    """One fold for each name in `series`, in its order.
+
+    Args:
+        columns: the points.
+        order: what `arranged` says of them, if it was asked already.
+    """
     if len(columns) == 1:
         return [_single(columns)]
-    rank = ordinal(columns.value)
-    order = np.lexsort((rank, columns.timestamp, columns.step, columns.key))
+    if order is None:
+        order = np.lexsort((ordinal(columns.value), columns.timestamp, columns.step, columns.key))
     key = columns.key[order]
     step = columns.step[order]
     timestamp = columns.timestamp[order]
     value = columns.value[order] + 0.0
-    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
-    ends = np.r_[starts[1:], len(key)] - 1
-    lows, highs = _extremes(key, step, value, len(columns.series))
-    return [
-        Fold(*row, *low, *high)
-        for row, low, high in zip(
-            zip(
-                (ends - starts + 1).tolist(),
-                _nullable(value[ends]), step[ends].tolist(), timestamp[ends].tolist(),
-                _nullable(value[starts]), step[starts].tolist(), timestamp[starts].tolist(),
-                strict=True,
-            ),
-            lows, highs, strict=True,
+    starts = _starts(key)
+    ends = np.append(starts[1:], len(key)) - 1
+    low, low_step, high, high_step = _extremes(key, step, value, len(columns.series))
+    return list(
+        zip(
+            (ends - starts + 1).tolist(),
+            _nullable(value[ends]), step[ends].tolist(), timestamp[ends].tolist(),
+            _nullable(value[starts]), step[starts].tolist(), timestamp[starts].tolist(),
+            low, low_step, high, high_step,
+            strict=True,
         )
-    ]  # fmt: skip
+    )  # fmt: skip
+
+
+def _starts(key: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Where each run of equal items begins; `key` is not empty."""
+    return np.append(0, np.flatnonzero(key[1:] != key[:-1]) + 1)
 
 
 def _single(columns: Columns) -> Fold:
     step, timestamp, value = int(columns.step[0]), int(columns.timestamp[0]), float(columns.value[0]) + 0.0
     kept = None if math.isnan(value) else value
-    finite = (value, step) if math.isfinite(value) else (None, None)
-    return Fold(1, kept, step, timestamp, kept, step, timestamp, *finite, *finite)
+    finite: tuple[float | None, int | None] = (value, step) if math.isfinite(value) else (None, None)
+    return (1, kept, step, timestamp, kept, step, timestamp, *finite, *finite)
 
 
-def _extremes(key: Keys, step: Ints, value: Floats, series: int) -> tuple[list[Any], list[Any]]:
-    """(value, step) of the least and the greatest finite value of each series, at the least step that has it."""
+def _extremes(key: Keys, step: Ints, value: Floats, series: int) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    """Least finite value, its least step, greatest finite value, its least step, of each series; None without one."""
     finite = np.isfinite(value)
-    key, step, value = key[finite], step[finite], value[finite]
-    nothing: tuple[float | None, int | None] = (None, None)
-    lows, highs = [nothing] * series, [nothing] * series
+    if not finite.all():
+        key, step, value = key[finite], step[finite], value[finite]
     if len(key) == 0:
-        return lows, highs
-    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
-    present = key[starts].tolist()
-    sizes = np.diff(np.r_[starts, len(key)])
-    for made, extreme in ((lows, np.minimum.reduceat(value, starts)), (highs, np.maximum.reduceat(value, starts))):
+        return [None] * series, [None] * series, [None] * series, [None] * series
+    starts = _starts(key)
+    sizes = np.diff(starts, append=len(key))
+    made: list[list[Any]] = []
+    for extreme in (np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)):
         # within a series steps ascend, so the first row that equals the extreme has the least step
         at = np.flatnonzero(value == np.repeat(extreme, sizes))
-        first = at[np.unique(key[at], return_index=True)[1]]
-        for name, low, where in zip(present, extreme.tolist(), step[first].tolist(), strict=True):
-            made[name] = (low, where)
-    return lows, highs
+        first = at[_starts(key[at])]
+        made += [extreme.tolist(), step[first].tolist()]
+    if len(starts) < series:  # some have nothing finite
+        present = key[starts].tolist()
+        for at_, found in enumerate(made):
+            whole: list[Any] = [None] * series
+            for name, item in zip(present, found, strict=True):
+                whole[name] = item
+            made[at_] = whole
+    return made[0], made[1], made[2], made[3]
 
 
 def _nullable(value: Floats) -> list[float | None]:

@@ -35,7 +35,9 @@ def prepare(made: Columns) -> PointsBatch:
     """Everything about points that needs no lock."""
     step, timestamp = made.step, made.timestamp
     least, greatest = (int(step.min()), int(timestamp.min())), (int(step.max()), int(timestamp.max()))
-    return PointsBatch(made, columns.digest(made), columns.folds(made), level0.encode_body(made), least, greatest)
+    order = columns.arranged(made)
+    digest, folds = columns.digest(made, order), columns.folds(made, order)
+    return PointsBatch(made, digest, folds, level0.encode_body(made), least, greatest)
 
 
 Repeat = tuple[str, bytes]

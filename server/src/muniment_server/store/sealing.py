@@ -41,16 +41,22 @@ def unsealed(connection: sa.Connection, positions: dict[int, int]) -> list[int]:
     return sorted(project_id for project_id, position in positions.items() if position > sizes.get(project_id, 0))
 
 
-def prepare(connection: sa.Connection, project_id: int, project: str) -> Pending | None:
+def prepare(connection: sa.Connection, project_id: int, project: str, goal: int | None = None) -> Pending | None:
     """The next seal of a project, from committed entries only.
+
+    Args:
+        connection: a snapshot.
+        project_id: the project's number.
+        project: its id.
+        goal: the last position to be sealed; None is the head.
 
     Raises:
         ValueError: the entries have a gap, so the history is damaged.
     """
     latest = tiles.latest_seal(connection, project_id, project)
     before = 0 if latest is None else latest.size
-    until = min(heads.read(connection, project_id).position, before + SEAL_ENTRIES)
-    if until == before:
+    until = min(heads.read(connection, project_id).position if goal is None else goal, before + SEAL_ENTRIES)
+    if until <= before:
         return None
     entries = ledger.entries(connection, project_id, before, until)
     expected = list(range(before + 1, until + 1))

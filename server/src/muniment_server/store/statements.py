@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -45,11 +46,16 @@ class Prepared:
         """Execute once for each row of named values."""
         if not rows:
             return
-        text, order = self._for(connection.dialect)
-        values = [
-            tuple([row[name] if convert is None else convert(row[name]) for name, convert in order]) for row in rows
-        ]
+        _, order = self._for(connection.dialect)
+        self.plain(
+            connection,
+            [tuple([row[name] if convert is None else convert(row[name]) for name, convert in order]) for row in rows],
+        )
+
+    def plain(self, connection: sa.Connection, values: Sequence[tuple[Any, ...]]) -> None:
+        """Execute once for each row of values as the driver takes them, in the order of `names`."""
         cursor = connection.connection.cursor()
+        text, _ = self._for(connection.dialect)
         try:
             if len(values) == 1:
                 cursor.execute(text, values[0])
@@ -57,6 +63,10 @@ class Prepared:
                 cursor.executemany(text, values)
         finally:
             cursor.close()
+
+    def names(self, connection: sa.Connection) -> list[str]:
+        """The names of the parameters, in the order in which the driver takes them."""
+        return [name for name, _ in self._for(connection.dialect)[1]]
 
     def rows(self, connection: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
         """The rows of a query, as tuples of what the driver gives."""
@@ -82,8 +92,8 @@ class Merging:
     """
 
     def __init__(self, table: sa.Table, key: tuple[str, ...], resolve: Callable[[Any], Any]) -> None:
-        self._key = key
         self._names = [column.name for column in table.columns]
+        self._key = itemgetter(*[self._names.index(name) for name in key])
         self._single = Prepared(lambda insert: resolve(insert(table)))
         arrays = [
             sa.cast(sa.bindparam(column.name, type_=sa.Text()), postgresql.ARRAY(column.type))
@@ -92,26 +102,30 @@ class Merging:
         source: Any = sa.func.unnest(*arrays).table_valued(*self._names).render_derived()
         self._all = Prepared(lambda insert: resolve(insert(table).from_select(self._names, sa.select(source))))
 
-    def many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Merge the rows, in their order."""
+    def many(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Merge rows, each in the order of the table's columns, one after the other."""
+        if not rows:
+            return
         if connection.dialect.name == "sqlite" or len(rows) < _ARRAYS_FROM:
-            self._single.many(connection, rows)
+            assert self._single.names(connection) == self._names
+            self._single.plain(connection, rows)
             return
         # one statement may touch a row once, so what comes again for the same key waits for the next
-        rounds: list[list[Mapping[str, Any]]] = []
-        seen: dict[tuple[Any, ...], int] = {}
+        rounds: list[list[tuple[Any, ...]]] = []
+        seen: dict[Any, int] = {}
         for row in rows:
-            key = tuple([row[name] for name in self._key])
+            key = self._key(row)
             at = seen[key] = seen.get(key, -1) + 1
             if at == len(rounds):
                 rounds.append([])
             rounds[at].append(row)
+        assert self._all.names(connection) == self._names
         for part in rounds:
-            columns = {
-                name: ",".join(["NULL" if row[name] is None else repr(row[name]) for row in part])
-                for name in self._names
-            }
-            self._all.many(connection, [{name: f"{{{text}}}" for name, text in columns.items()}])
+            arrays = [
+                ",".join(["NULL" if value is None else repr(value) for value in column])
+                for column in zip(*part, strict=True)
+            ]
+            self._all.plain(connection, [tuple([f"{{{array}}}" for array in arrays])])
 
 
 def inserting(table: sa.Table) -> Prepared:

@@ -12,16 +12,13 @@ from muniment_server.segments.columns import Fold
 from muniment_server.store.statements import Merging
 from muniment_server.store.tables import keys, summaries
 
-COLUMNS = ("count", "last", "last_step", "last_timestamp", "first", "first_step", "first_timestamp",
-           "min", "min_step", "max", "max_step")  # fmt: skip
+Row = tuple[Any, ...]
+"""A row of the table, in its columns' order."""
 
 
-def fold_row(project_id: int, run: int, key: int, position: int, fold: Fold) -> dict[str, Any]:
+def fold_row(project_id: int, run: int, key: int, position: int, fold: Fold) -> Row:
     """The row that `FOLD` merges into the table."""
-    row: dict[str, Any] = {"project_id": project_id, "run": run, "key": key, "position": position}
-    for name in COLUMNS:
-        row[name] = getattr(fold, name)
-    return row
+    return (project_id, run, key, *fold, position)
 
 
 _KEY = ("project_id", "run", "key")

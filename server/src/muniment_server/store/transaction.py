@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from muniment_server.store import current, heads, receipts, tables
 from muniment_server.store.held import Held, Memory
 from muniment_server.store.statements import Prepared, inserting
-from muniment_server.store.summaries import FOLD
+from muniment_server.store.summaries import FOLD, Row
 
 
 class _Row(dict[str, Any]):
@@ -24,7 +25,7 @@ class _Buffers:
     def __init__(self) -> None:
         self.rows: dict[sa.Table, list[_Row]] = {}
         self.closed: dict[sa.Table, list[dict[str, Any]]] = {}
-        self.folds: list[dict[str, Any]] = []
+        self.folds: list[Row] = []
         self.heads: list[int] = []
 
     def add(self, table: sa.Table, row: dict[str, Any]) -> _Row:
@@ -114,7 +115,8 @@ class Transaction:
             _CLOSES[table].many(connection, closings)
         for table in _ORDER:
             _INSERTS[table].many(connection, buffers.rows.get(table, ()))
-        FOLD.many(connection, _merged(buffers.folds))
+        # sorted, so that each part of the table is touched once
+        FOLD.many(connection, sorted(buffers.folds, key=itemgetter(1, 2)))
         receipts.KEEP.many(connection, list(self.receipts.values()))
         receipts.ADVANCE.many(connection, receipts.writer_rows(self.head.project_id, self.writers))
         for project_id in buffers.heads:
@@ -133,8 +135,3 @@ class Transaction:
 _KEY = sa.select(tables.keys.c.no).where(
     tables.keys.c.project_id == sa.bindparam("project_id"), tables.keys.c.name == sa.bindparam("name")
 )
-
-
-def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows in an order that touches each part of the table once."""
-    return sorted(rows, key=lambda row: (row["run"], row["key"], row["position"]))

@@ -12,6 +12,8 @@ from muniment_server.api.routing import Call, Plain, Route
 from muniment_server.policy.access import Permission
 from muniment_server.services import health
 
+_RELEASE = version("muniment")
+
 
 async def get_health(call: Call) -> Plain:
     """`OK` if this server can serve; otherwise a problem that says why not."""
@@ -22,7 +24,7 @@ async def get_health(call: Call) -> Plain:
 async def get_version(call: Call) -> Plain:
     """The release of this server."""
     del call
-    return Plain(version("muniment"))
+    return Plain(_RELEASE)
 
 
 async def get_metrics(call: Call) -> Plain:

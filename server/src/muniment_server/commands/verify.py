@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from muniment.model.ledger import Verification
@@ -15,6 +17,7 @@ from muniment_server.services import verify as verification
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import default_trust
 from muniment_server.store import migrations
+from muniment_server.store.audit import Report
 from muniment_server.store.engine import Store
 
 
@@ -36,7 +39,8 @@ def verify(
     opened = Store(store_url(store))
     try:
         migrations.prepare(opened, migrate=False)
-        outcome = verification.store(opened, TrustFolder(trust or default_trust(opened)))
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+            outcome = verification.store(opened, TrustFolder(trust or default_trust(opened)), _reporter(bars))
     finally:
         opened.close()
     if json:
@@ -44,6 +48,15 @@ def verify(
     else:
         _show(opened.name, outcome)
     raise typer.Exit(0 if outcome.ok else 1)
+
+
+def _reporter(bars: Progress) -> Report:
+    task = bars.add_task("reading")
+
+    def report(what: str, done: int, total: int) -> None:
+        bars.update(task, description=what, completed=done, total=total)
+
+    return report
 
 
 def _show(name: str, outcome: Verification) -> None:

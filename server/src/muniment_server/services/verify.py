@@ -10,7 +10,7 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import projects
-from muniment_server.store.audit import chain, rows, series
+from muniment_server.store.audit import Report, chain, rows, series
 from muniment_server.store.engine import Store
 
 VERIFY_SECONDS = 86_400.0
@@ -21,16 +21,26 @@ def project(workspace: Workspace, scope: Scope, slug: str) -> Verification:
     """Verify one project of a store that is being served."""
     ref = workspace.project(scope, slug, Permission.READ)
     with workspace.store.read(VERIFY_SECONDS) as connection:
-        return _verify(connection, workspace.trust, {ref.no})
+        return _verify(connection, workspace.trust, {ref.no}, _silent)
 
 
-def store(opened: Store, trust: TrustFolder) -> Verification:
-    """Verify a whole store."""
+def store(opened: Store, trust: TrustFolder, report: Report | None = None) -> Verification:
+    """Verify a whole store.
+
+    Args:
+        opened: the store.
+        trust: keys and checkpoints.
+        report: hears how far it is.
+    """
     with opened.read(VERIFY_SECONDS) as connection:
-        return _verify(connection, trust, None)
+        return _verify(connection, trust, None, report or _silent)
 
 
-def _verify(connection: sa.Connection, trust: TrustFolder, only: set[int] | None) -> Verification:
+def _silent(what: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def _verify(connection: sa.Connection, trust: TrustFolder, only: set[int] | None, report: Report) -> Verification:
     ids = projects.numbers(connection)
     sealed = chain.seals(connection, ids, trust)
     heads = projects.positions(connection)
@@ -46,7 +56,7 @@ def _verify(connection: sa.Connection, trust: TrustFolder, only: set[int] | None
             problem = "there are rows of it and no project" if number not in ids else "it has no head"
             findings.append(Finding(project=ids.get(number, str(number)), position=1, where="heads", problem=problem))
             continue
-        outcomes.append(_project(connection, number, ids[number], sealed))
+        outcomes.append(_project(connection, number, ids[number], sealed, report))
         findings += outcomes[-1].findings
     chains = [seals for name, seals in sealed.seals.items() if name in names]
     return Verification(
@@ -78,10 +88,10 @@ class _Outcome(msgspec.Struct):
     findings: list[Finding] = []
 
 
-def _project(connection: sa.Connection, number: int, name: str, sealed: chain.Sealed) -> _Outcome:
+def _project(connection: sa.Connection, number: int, name: str, sealed: chain.Sealed, report: Report) -> _Outcome:
     """Check one project; what is recomputed from a broken history would only repeat the news, so it is left out."""
     made = _Outcome(findings=[])
-    checked = chain.entries(connection, number, name, sealed.seals.get(name, []), broken=sealed.broken)
+    checked = chain.entries(connection, number, name, sealed.seals.get(name, []), report, broken=sealed.broken)
     made.entries = checked.count
     if checked.finding is not None:
         made.findings.append(checked.finding)
@@ -89,7 +99,7 @@ def _project(connection: sa.Connection, number: int, name: str, sealed: chain.Se
         return made
     for where, check in (("records", rows.check), ("summaries", series.check)):
         try:
-            count, finding = check(connection, number, name)
+            count, finding = check(connection, number, name, report)
         except Exception as error:  # noqa: BLE001 - whatever was put there must be a finding
             problem = f"what is stored cannot be read: {error}".splitlines()[0]
             count, finding = 0, Finding(project=name, position=None, where=where, problem=problem)

@@ -67,12 +67,25 @@ def _folding(insert: Any) -> Any:
 FOLD = Merging(summaries, _KEY, _folding)
 
 
-def to_summary(row: Any) -> Summary:
-    """The record of a row that has the summary's columns."""
+def to_summary(
+    count: int,
+    last: float | None,
+    last_step: int,
+    last_timestamp: int,
+    first: float | None,
+    first_step: int,
+    first_timestamp: int,
+    least: float | None,
+    least_step: int | None,
+    greatest: float | None,
+    greatest_step: int | None,
+    position: int,
+) -> Summary:
+    """The record of a row, from the columns that follow its key."""
     return Summary(
-        count=row.count, last=_number(row.last), last_step=row.last_step, last_timestamp=row.last_timestamp,
-        first=_number(row.first), first_step=row.first_step, first_timestamp=row.first_timestamp,
-        min=row.min, min_step=row.min_step, max=row.max, max_step=row.max_step, position=row.position,
+        count=count, last=_number(last), last_step=last_step, last_timestamp=last_timestamp,
+        first=_number(first), first_step=first_step, first_timestamp=first_timestamp,
+        min=least, min_step=least_step, max=greatest, max_step=greatest_step, position=position,
     )  # fmt: skip
 
 
@@ -93,6 +106,6 @@ def of_runs(
     if names is not None:
         query = query.where(keys.c.name.in_(sorted(names)))
     found: dict[int, dict[str, Summary]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.run, {})[row.name] = to_summary(row)
+    for _, run, _, *columns, name in connection.execute(query):
+        found.setdefault(run, {})[name] = to_summary(*columns)
     return found

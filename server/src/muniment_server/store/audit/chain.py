@@ -12,7 +12,7 @@ from muniment.model import merkle
 from muniment.model.ledger import Finding, Seal
 from muniment.model.merkle import TILE_HEIGHT, TILE_WIDTH
 from muniment_server.store import heads, ledger, tiles
-from muniment_server.store.audit import content, erasures
+from muniment_server.store.audit import Report, content, erasures
 from muniment_server.store.tables import tiles as tiles_table
 
 WINDOW = 5_000
@@ -205,7 +205,9 @@ Place = tuple[int, str, str]
 """(position, table, problem)."""
 
 
-def entries(connection: sa.Connection, project_id: int, project: str, chain: list[Seal], *, broken: bool) -> Entries:
+def entries(
+    connection: sa.Connection, project_id: int, project: str, chain: list[Seal], report: Report, *, broken: bool
+) -> Entries:
     """Check every entry of a project: none missing, each as it was sealed, each with the content it names.
 
     Args:
@@ -213,6 +215,7 @@ def entries(connection: sa.Connection, project_id: int, project: str, chain: lis
         project_id: the project.
         project: its id.
         chain: its seals, as far as they are right.
+        report: hears how far it is.
         broken: whether there may be more seals than these.
     """
     before = content.outside(connection, project_id)
@@ -224,6 +227,7 @@ def entries(connection: sa.Connection, project_id: int, project: str, chain: lis
         wrong = walk.window(start, min(start + WINDOW, end))
         if wrong:
             return Entries(walk.frontier.size, _finding(project, wrong))
+        report("entries", min(start + WINDOW, end), end)
     wrong = walk.suspect or _upper_tiles(connection, project_id, walk.sealed, broken=broken)
     return Entries(walk.frontier.size, None if wrong is None else _finding(project, wrong))
 

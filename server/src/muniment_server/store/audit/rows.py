@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from muniment.model.ledger import Finding
 from muniment.model.run import param_number
 from muniment_server.store import current, heads, ledger, tables
+from muniment_server.store.audit import Report
 from muniment_server.store.tables import keys, params, records, revisions, tags
 
 CHUNK = 1_000
@@ -19,7 +20,7 @@ CHUNK = 1_000
 _Versions = dict[tuple[Any, ...], tuple[Any, ...]]
 
 
-def check(connection: sa.Connection, project_id: int, project: str) -> tuple[int, Finding | None]:
+def check(connection: sa.Connection, project_id: int, project: str, report: Report) -> tuple[int, Finding | None]:
     """(records checked, the finding with the least position)."""
     low, high = _extent(connection, project_id)
     findings = list(_counters(connection, project_id, project))
@@ -29,6 +30,7 @@ def check(connection: sa.Connection, project_id: int, project: str) -> tuple[int
         within = (records.c.project_id == project_id, records.c.no.between(start, last))
         count += connection.execute(sa.select(sa.func.count()).select_from(records).where(*within)).scalar_one()
         findings += _readable_chunk(connection, project_id, project, start, last)
+        report("records", last - low + 1, high - low + 1)
     return count, min(findings, key=lambda finding: finding.position or 0, default=None)
 
 

@@ -14,6 +14,7 @@ from muniment_server.segments import columns, level0, level1
 from muniment_server.segments.chart import concatenated
 from muniment_server.segments.level1 import SeriesColumns
 from muniment_server.store import past, points, summaries
+from muniment_server.store.audit import Report
 from muniment_server.store.tables import keys, records, segment_runs, segments
 from muniment_server.store.tables import points as points_table
 from muniment_server.store.tables import summaries as summaries_table
@@ -22,23 +23,28 @@ CHUNK = 2_000
 """Runs checked at once."""
 
 
-def check(connection: sa.Connection, project_id: int, project: str) -> tuple[int, Finding | None]:
+def check(connection: sa.Connection, project_id: int, project: str, report: Report) -> tuple[int, Finding | None]:
     """(points read, the finding with the least position)."""
-    count, found = _segments(connection, project_id, project)
+    count, found = _segments(connection, project_id, project, report)
     if found is not None:
         return count, found
-    more, found = _level0(connection, project_id, project)
+    more, found = _level0(connection, project_id, project, report)
     if found is not None:
         return count + more, found
-    return count + more, _summaries(connection, project_id, project)
+    return count + more, _summaries(connection, project_id, project, report)
 
 
-def _segments(connection: sa.Connection, project_id: int, project: str) -> tuple[int, Finding | None]:
+def _count(connection: sa.Connection, table: sa.Table, project_id: int) -> int:
+    query = sa.select(sa.func.count()).select_from(table).where(table.c.project_id == project_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def _segments(connection: sa.Connection, project_id: int, project: str, report: Report) -> tuple[int, Finding | None]:
     """Each segment's digest, extent and runs."""
-    count = 0
-    for row in connection.execute(
-        sa.select(segments).where(segments.c.project_id == project_id).order_by(segments.c.first)
-    ):
+    count, total_rows = 0, _count(connection, segments, project_id)
+    query = sa.select(segments).where(segments.c.project_id == project_id).order_by(segments.c.first)
+    for number, row in enumerate(connection.execute(query)):
+        report("segments", number, total_rows)
         if row.payload is None or row.location is not None:
             return count, _finding(project, row.first, "segments", "the segment is not where this release keeps it")
         if hashlib.sha256(row.payload).digest() != row.digest:
@@ -86,13 +92,17 @@ def _runs(connection: sa.Connection, project_id: int, segment: int, kept: Iterab
     return None if stored == expected else "the runs listed for the segment are not those in it"
 
 
-def _level0(connection: sa.Connection, project_id: int, project: str) -> tuple[int, Finding | None]:
-    count = 0
+def _level0(connection: sa.Connection, project_id: int, project: str, report: Report) -> tuple[int, Finding | None]:
+    count, total = 0, _count(connection, points_table, project_id)
+    names: dict[int, str] = {}
     query = sa.select(points_table).where(points_table.c.project_id == project_id, points_table.c.payload.isnot(None))
-    for row in connection.execute(query.order_by(points_table.c.position)):
+    for at, row in enumerate(connection.execute(query.order_by(points_table.c.position))):
+        if at % CHUNK == 0:
+            report("points", at, total)
         try:
             numbers, key, step, timestamp, value = level0.decode(row.payload)
-            names = points.key_names(connection, project_id, numbers)
+            if not names.keys() >= set(numbers):
+                names |= points.key_names(connection, project_id, numbers)
             made = columns.build([names[number] for number in numbers], key, step, timestamp, value)
         except (ValueError, KeyError, MunimentError) as error:
             return count, _finding(project, row.position, "points", f"the points cannot be read: {error}")
@@ -109,7 +119,7 @@ def _level0(connection: sa.Connection, project_id: int, project: str) -> tuple[i
     return count, None
 
 
-def _summaries(connection: sa.Connection, project_id: int, project: str) -> Finding | None:
+def _summaries(connection: sa.Connection, project_id: int, project: str, report: Report) -> Finding | None:
     low, high = 1, 0
     for column in (records.c.no, summaries_table.c.run):
         query = sa.select(sa.func.min(column), sa.func.max(column)).where(column.table.c.project_id == project_id)
@@ -118,6 +128,7 @@ def _summaries(connection: sa.Connection, project_id: int, project: str) -> Find
             low, high = min(low, least), max(high, greatest)
     findings = list(_nameless(connection, project_id, project))
     for start in range(low, high + 1, CHUNK):
+        report("summaries", start - low, high - low + 1)
         runs = range(start, start + CHUNK)
         stored = summaries.of_runs(connection, project_id, runs)
         expected = _folded(connection, project_id, runs.start, runs.stop - 1)

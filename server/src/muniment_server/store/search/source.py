@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from muniment.model.metric import Summary
 from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, points, summaries
@@ -148,8 +149,10 @@ class Source:
         ).all()
         if not younger:
             return None
-        ids = {row.run: row.id for row in younger}
-        stored = {row.run: {row.name: summaries.to_summary(row)} for row in younger}
+        ids: dict[int, str] = {}
+        stored: dict[int, dict[str, Summary]] = {}
+        for _, run, _, *columns, name, run_id in younger:
+            ids[run], stored[run] = run_id, {name: summaries.to_summary(*columns)}
         folded = past.summaries_as_of(self.connection, self.project_id, ids, stored, as_of)
         runs, values = [], []
         for run, metrics in folded.items():

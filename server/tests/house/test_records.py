@@ -12,16 +12,17 @@ from muniment.model import errors
 from muniment.model.metric import Summary
 from muniment_server.api.problems import STATUS
 from muniment_server.language.vocabulary import KINDS as VOCABULARIES
-from muniment_server.store import current, tables
+from muniment_server.store import tables
+from muniment_server.store.kinds import KINDS
 from muniment_server.store.search.conditions import EXPERIMENT_NAME
 from muniment_server.store.search.ordering import NULLABLE
 
 BESIDE = {"project_id", "no", "valid_from", "valid_to"}
 
 
-@pytest.mark.parametrize("kind", sorted(current.KINDS))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_struct_and_table_agree(kind: str) -> None:
-    struct, table = current.KINDS[kind]
+    struct, table = KINDS[kind].struct, KINDS[kind].table
     fields = {field.name: field for field in msgspec.structs.fields(struct) if field.name != "position"}
     columns = {column.name: column for column in table.columns if column.name not in BESIDE}
     assert fields.keys() == columns.keys()
@@ -37,7 +38,7 @@ def test_summary_and_table_agree() -> None:
 
 @pytest.mark.parametrize("kind", sorted(VOCABULARIES))
 def test_language_knows_only_what_the_record_has(kind: str) -> None:
-    struct, table = current.KINDS[kind]
+    struct, table = KINDS[kind].struct, KINDS[kind].table
     names = {field.name for field in msgspec.structs.fields(struct)}
     for attribute in VOCABULARIES[kind].attributes.values():
         if attribute.name == EXPERIMENT_NAME:

@@ -7,31 +7,19 @@ from typing import Any, cast
 import msgspec
 import sqlalchemy as sa
 
-from muniment.model.experiment import Experiment
-from muniment.model.project import Principal, Project
-from muniment.model.run import Run
-from muniment_server.store.held import Held, Record
-from muniment_server.store.tables import experiments, keys, params, principals, projects, records, runs, tags
-
-KINDS: dict[str, tuple[type[Record], sa.Table]] = {
-    "run": (Run, runs),
-    "experiment": (Experiment, experiments),
-    "project": (Project, projects),
-    "principal": (Principal, principals),
-}
-"""Each kind's struct and table."""
-
-_NAME_COLUMNS = {"experiment": experiments.c.name, "project": projects.c.slug, "principal": principals.c.name}
+from muniment_server.store.held import Held
+from muniment_server.store.kinds import KINDS, Key
+from muniment_server.store.tables import aliases, keys, params, records, tags
 
 
 def to_record(kind: str, row: Any) -> Any:
     """The struct of a row that `versions` selected."""
-    return msgspec.convert(row, KINDS[kind][0], from_attributes=True)
+    return msgspec.convert(row, KINDS[kind].struct, from_attributes=True)
 
 
 def versions(kind: str, *more: Any) -> sa.Select[Any]:
     """Versions of the kind's records, and whatever else is asked for."""
-    table = KINDS[kind][1]
+    table = KINDS[kind].table
     return sa.select(table, table.c.valid_from.label("position"), *more)
 
 
@@ -43,7 +31,7 @@ def at(table: sa.Table, as_of: int | None) -> sa.ColumnElement[bool]:
 
 
 def _query(kind: str) -> sa.Select[Any]:
-    table = KINDS[kind][1]
+    table = KINDS[kind].table
     return (
         versions(kind, records.c.salt)
         .join(records, sa.and_(records.c.project_id == table.c.project_id, records.c.no == table.c.no))
@@ -55,7 +43,11 @@ _BY_ID = {
     kind: _query(kind).where(records.c.project_id == sa.bindparam("project_id"), records.c.id == sa.bindparam("id"))
     for kind in KINDS
 }
-_BY_NAME = {kind: _query(kind).where(column == sa.bindparam("name")) for kind, column in _NAME_COLUMNS.items()}
+_BY_NAME = {
+    kind.name: _query(kind.name).where(*(kind.table.c[column] == sa.bindparam(f"key_{column}") for column in kind.key))
+    for kind in KINDS.values()
+    if kind.key
+}
 
 
 def by_id(connection: sa.Connection, project_id: int, kind: str, record_id: str) -> Held | None:
@@ -63,9 +55,10 @@ def by_id(connection: sa.Connection, project_id: int, kind: str, record_id: str)
     return _held(kind, connection.execute(_BY_ID[kind], {"project_id": project_id, "id": record_id}).first())
 
 
-def by_name(connection: sa.Connection, project_id: int, kind: str, name: str) -> Held | None:
-    """The current record with this unique name."""
-    return _held(kind, connection.execute(_BY_NAME[kind], {"project_id": project_id, "name": name}).first())
+def by_name(connection: sa.Connection, project_id: int, kind: str, name: Key) -> Held | None:
+    """The current record with this key."""
+    given = {f"key_{column}": part for column, part in zip(KINDS[kind].key, name, strict=True)}
+    return _held(kind, connection.execute(_BY_NAME[kind], {"project_id": project_id, **given}).first())
 
 
 def _held(kind: str, row: sa.Row[Any] | None) -> Held | None:
@@ -92,3 +85,21 @@ def params_of(connection: sa.Connection, project_id: int, run: int) -> dict[str,
 def tags_of(connection: sa.Connection, project_id: int, run: int) -> dict[str, str]:
     """Every current tag of a run."""
     return {row.name: row.value for row in connection.execute(_TAGS, {"project_id": project_id, "run": run})}
+
+
+def kind_of_id(connection: sa.Connection, project_id: int, record_id: str) -> str | None:
+    """The kind of the record with this id."""
+    query = sa.select(records.c.kind).where(records.c.project_id == project_id, records.c.id == record_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def target_of_alias(
+    connection: sa.Connection, project_id: int, record: int, name: str, at_: int | None = None
+) -> str | None:
+    """The id of the record that an alias of a record means, now or at a position."""
+    query = (
+        sa.select(records.c.id)
+        .join(aliases, sa.and_(aliases.c.project_id == records.c.project_id, aliases.c.target == records.c.no))
+        .where(aliases.c.project_id == project_id, aliases.c.record == record, aliases.c.name == name, at(aliases, at_))
+    )
+    return connection.execute(query).scalar_one_or_none()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from muniment.model.canonical import canonical, salted
-from muniment.model.errors import Conflict
+from muniment.model.errors import Conflict, InvalidInput
 from muniment.model.ledger import commands_payload, derived_salt
 from muniment.model.run import param_number
-from muniment_server.store import current, points, receipts, repeats, tables
-from muniment_server.store.held import BEFORE_ALL, Frontier, Held, Record, unique_name
+from muniment_server.store import current, links, points, receipts, repeats, tables
+from muniment_server.store.held import BEFORE_ALL, Frontier, Held
+from muniment_server.store.kinds import KINDS, Key, Record, kind_of, name_of
+from muniment_server.store.links import LinkKey
 from muniment_server.store.repeats import PointsBatch, Read
 from muniment_server.store.summaries import fold_row
 from muniment_server.store.transaction import Transaction
@@ -33,12 +35,15 @@ class Draft:
         self.position = transaction.head.position + 1
         """The position of what this draft changes in records; its points come after."""
         self.held: dict[str, Held] = {}
-        self.names: dict[tuple[str, str], str] = {}
+        self.names: dict[tuple[str, Key], str] = {}
         self._created: list[tuple[Held, str]] = []
         self._versions: dict[str, tuple[str, int | None, Held]] = {}
         self._params: dict[str, dict[str, str]] = {}
         self._tags: dict[str, dict[str, str | None]] = {}
         self._had: dict[str, set[str]] = {}
+        self._links: dict[LinkKey, tuple[str | None, bool]] = {}
+        self._flows: dict[int, list[LinkKey]] = {}
+        self._aliases: dict[tuple[int, str], tuple[Held | None, bool]] = {}
         self._bodies: dict[int, tuple[str, Held, dict[str, Any]]] = {}
         self._points: list[tuple[Held, PointsBatch]] = []
         self._writer: tuple[str, tuple[int, int, int]] | None = None
@@ -55,14 +60,14 @@ class Draft:
             found = current.by_id(self.connection, self.project_id, kind, record_id)
             if found is not None:
                 self.transaction.read(found)
-        return found if found is not None and isinstance(found.record, current.KINDS[kind][0]) else None
+        return found if found is not None and isinstance(found.record, KINDS[kind].struct) else None
 
-    def find_named(self, kind: str, name: str) -> Held | None:
-        """The current record with this unique name."""
+    def find_named(self, kind: str, *name: Any) -> Held | None:
+        """The current record with this key."""
         for names in (self.names, self.transaction.names):
             record_id = names.get((kind, name))
             found = None if record_id is None else self.find(kind, record_id)
-            if found is not None and unique_name(found.record) == (kind, name):  # it may have been renamed since
+            if found is not None and name_of(found.record) == (kind, name):  # it may have been renamed since
                 return found
         found = self.transaction.memory.named(kind, name) or current.by_name(
             self.connection, self.project_id, kind, name
@@ -70,7 +75,23 @@ class Draft:
         if found is None:
             return None
         newest = self.find(kind, found.record.id)  # it may have been renamed by a write of this very group
-        return newest if newest is not None and unique_name(newest.record) == (kind, name) else None
+        return newest if newest is not None and name_of(newest.record) == (kind, name) else None
+
+    def find_any(self, record_id: str) -> Held | None:
+        """The current record with this id, of whatever kind."""
+        found = self.held.get(record_id) or self.transaction.held.get(record_id)
+        if found is not None:
+            return found
+        kind = current.kind_of_id(self.connection, self.project_id, record_id)
+        return None if kind is None else self.find(kind, record_id)
+
+    def find_alias(self, held: Held, name: str) -> Held | None:
+        """The record that an alias of another means now."""
+        for waiting in (self._aliases, self.transaction.aliases):
+            if (held.no, name) in waiting:
+                return waiting[held.no, name][0]
+        target = current.target_of_alias(self.connection, self.project_id, held.no, name)
+        return None if target is None else self.find_any(target)
 
     def params(self, held: Held) -> dict[str, str]:
         """Every param of a run."""
@@ -82,7 +103,7 @@ class Draft:
         return held.params
 
     def tags(self, held: Held) -> dict[str, str]:
-        """Every current tag of a run."""
+        """Every current tag of a record."""
         held = self._newest(held)
         if held.tags is None:
             held = msgspec.structs.replace(held, tags=current.tags_of(self.connection, self.project_id, held.no))
@@ -100,8 +121,8 @@ class Draft:
         """A new record; `make` is given the position."""
         record = make(self.position)
         no = self.transaction.head.records + len(self._created) + 1
-        logged: dict[str, Any] = {"params": {}, "tags": {}, "frontier": BEFORE_ALL} if kind == "run" else {}
-        held = Held(no, os.urandom(16), record, **logged)
+        logged: dict[str, Any] = {"params": {}, "frontier": BEFORE_ALL} if kind == "run" else {}
+        held = Held(no, os.urandom(16), record, tags={}, **logged)
         self._created.append((held, kind))
         self._put(kind, None, held)
         return held
@@ -123,16 +144,16 @@ class Draft:
         self._keep(held)
         body = msgspec.to_builtins(held.record)
         del body["position"]
-        self._body(kind, held)[kind] = body
+        self._body(held)[kind] = body
 
     def _keep(self, held: Held) -> None:
         self.held[held.record.id] = held
-        name = unique_name(held.record)
+        name = name_of(held.record)
         if name is not None:
             self.names[name] = held.record.id
 
-    def _body(self, kind: str, held: Held) -> dict[str, Any]:
-        return self._bodies.setdefault(held.no, (kind, held, {}))[2]
+    def _body(self, held: Held) -> dict[str, Any]:
+        return self._bodies.setdefault(held.no, (kind_of(held.record).name, held, {}))[2]
 
     def add_params(self, held: Held, given: dict[str, str]) -> int:
         """Add params to a run; how many were new.
@@ -155,11 +176,11 @@ class Draft:
         if fresh:
             self._keep(msgspec.structs.replace(self._newest(held), params={**known, **fresh}))
             self._params.setdefault(held.record.id, {}).update(fresh)
-            self._body("run", held).setdefault("params", {}).update(fresh)
+            self._body(held).setdefault("params", {}).update(fresh)
         return len(fresh)
 
     def change_tags(self, held: Held, given: dict[str, str | None]) -> int:
-        """Set tags of a run, or remove those given as None; how many changed."""
+        """Set tags of a record, or remove those given as None; how many changed."""
         known = self.tags(held)
         changed = {key: value for key, value in given.items() if known.get(key) != value}
         if changed:
@@ -167,8 +188,73 @@ class Draft:
             self._keep(msgspec.structs.replace(self._newest(held), tags=left))
             self._tags.setdefault(held.record.id, {}).update(changed)
             self._had.setdefault(held.record.id, set()).update(key for key in changed if key in known)
-            self._body("run", held).setdefault("tags", {}).update(changed)
+            self._body(held).setdefault("tags", {}).update(changed)
         return len(changed)
+
+    def set_alias(self, held: Held, name: str, target: Held | None) -> bool:
+        """Let a name of one record mean another from now on, or nothing; whether that changes anything."""
+        now = self.find_alias(held, name)
+        if (None if now is None else now.no) == (None if target is None else target.no):
+            return False
+        had = self._aliases.get((held.no, name), (None, now is not None))[1]
+        self._aliases[held.no, name] = (target, had)
+        self._body(held).setdefault("aliases", {})[name] = None if target is None else target.record.id
+        return True
+
+    def add_link(self, upstream: Held, downstream: Held, type_: str, role: str, run: Held | None, source: str) -> bool:
+        """Record that data flowed from one record to another; whether that is news.
+
+        Raises:
+            InvalidInput: a record would be its own ancestor.
+        """
+        key = (downstream.no, upstream.no, type_, role, 0 if run is None else run.no)
+        if self._holds(key):
+            return False
+        if type_ != "same_as" and links.reaches(self, downstream.no, upstream.no):
+            raise InvalidInput(
+                f"{upstream.record.id} descends from {downstream.record.id}, so it cannot be upstream of it",
+                field="upstream",
+            )
+        self._put_link(key, upstream, downstream, run, source)
+        return True
+
+    def remove_link(self, upstream: Held, downstream: Held, type_: str, role: str, run: Held | None) -> bool:
+        """End a link; whether there was one."""
+        key = (downstream.no, upstream.no, type_, role, 0 if run is None else run.no)
+        if not self._holds(key):
+            return False
+        self._put_link(key, upstream, downstream, run, None)
+        return True
+
+    def _holds(self, key: LinkKey) -> bool:
+        for waiting in (self._links, self.transaction.links):
+            if key in waiting:
+                return waiting[key][0] is not None
+        return max(key[:2]) <= self.old and links.holds(self.connection, self.project_id, key)
+
+    def _put_link(self, key: LinkKey, upstream: Held, downstream: Held, run: Held | None, source: str | None) -> None:
+        had = self._links[key][1] if key in self._links else source is None
+        self._links[key] = (source, had)
+        if source is not None:
+            self._flows.setdefault(key[1], []).append(key)
+        said = {
+            "upstream": upstream.record.id,
+            "type": key[2],
+            "role": key[3],
+            "run": None if run is None else run.record.id,
+            "source": source,
+        }
+        self._body(downstream).setdefault("links", []).append(said)
+
+    @property
+    def old(self) -> int:
+        """The greatest number of a record that was there before this transaction."""
+        return self.transaction.before.records
+
+    def waiting_downstream(self, number: int) -> Iterator[int]:
+        """Where data flows from a record by links that are not in the database yet."""
+        for flows in (self._flows, self.transaction.flows):
+            yield from (key[0] for key in flows.get(number, ()) if self._holds(key))
 
     def add_points(self, held: Held, batch: PointsBatch) -> int | None:
         """Points for a run. Returns the position at which the very same points are recorded already, or None.
@@ -202,7 +288,7 @@ class Draft:
 
     def remark(self, held: Held, name: str, remark: Any) -> None:
         """Add an explanation to what the history says of a record."""
-        self._body("run", held)[name] = remark
+        self._body(held)[name] = remark
 
     def create_head(self, project_id: int) -> None:
         """Begin the history of a new project."""
@@ -231,6 +317,10 @@ class Draft:
             self._close_params(self.held[record_id].no, fresh)
         for record_id, changed in self._tags.items():
             self._close_tags(self.held[record_id].no, changed, self._had[record_id])
+        for (record, name), (target, had) in self._aliases.items():
+            self._close_alias(record, name, target, had)
+        for key, (source, had) in self._links.items():
+            self._close_link(key, source, had)
         if self._bodies:
             self._close_entry()
         position = self.position - (not self._bodies)
@@ -242,6 +332,10 @@ class Draft:
         buffers.heads.extend(self._heads)
         transaction.held.update(self.held)
         transaction.names.update(self.names)
+        transaction.aliases.update(self._aliases)
+        transaction.links.update(self._links)
+        for number, keys in self._flows.items():
+            transaction.flows.setdefault(number, []).extend(keys)
         transaction.head = msgspec.structs.replace(
             transaction.head, position=position, records=transaction.head.records + len(self._created)
         )
@@ -250,7 +344,7 @@ class Draft:
         return {"project_id": self.project_id, "no": no}
 
     def _close_version(self, kind: str, closes: int | None, held: Held) -> None:
-        table = current.KINDS[kind][1]
+        table = KINDS[kind].table
         row = {**self._row(held.no), "valid_from": self.position, "valid_to": None}
         record = held.record
         for column in table.columns:
@@ -274,6 +368,23 @@ class Draft:
                        "valid_to": None, "value": value}  # fmt: skip
             where = {"at_run": run, "at_key": key}
             self.transaction.supersede(tables.tags, (run, key), name in had, self.position, where, row)
+
+    def _close_alias(self, record: int, name: str, target: Held | None, had: bool) -> None:
+        row = None
+        if target is not None:
+            row = {"project_id": self.project_id, "record": record, "name": name, "valid_from": self.position,
+                   "valid_to": None, "target": target.no}  # fmt: skip
+        where = {"at_record": record, "at_name": name}
+        self.transaction.supersede(tables.aliases, (record, name), had, self.position, where, row)
+
+    def _close_link(self, key: LinkKey, source: str | None, had: bool) -> None:
+        columns = dict(zip(("downstream", "upstream", "type", "role", "run"), key, strict=True))
+        row = None
+        if source is not None:
+            row = {"project_id": self.project_id, **columns, "valid_from": self.position, "valid_to": None,
+                   "source": source}  # fmt: skip
+        where = {f"at_{name}": part for name, part in columns.items()}
+        self.transaction.supersede(tables.links, key, had, self.position, where, row)
 
     def _close_entry(self) -> None:
         revisions: list[tuple[str, str, bytes]] = []

@@ -15,6 +15,7 @@ from muniment_server.store.compaction import erased_from_segment
 from muniment_server.store.held import Held
 from muniment_server.store.ledger import points_payload_hash
 from muniment_server.store.tables import (
+    links,
     params,
     points,
     receipts,
@@ -59,6 +60,7 @@ def erase_run(connection: sa.Connection, project_id: int, held: Held) -> tuple[H
     for table in (params, tags, summaries, segment_runs):
         connection.execute(sa.delete(table).where(table.c.project_id == project_id, table.c.run == held.no))
     connection.execute(sa.delete(runs).where(runs.c.project_id == project_id, runs.c.no == held.no))
+    connection.execute(sa.delete(links).where(links.c.project_id == project_id, links.c.downstream == held.no))
     _erase_receipts(connection, project_id, held.record.id)
     salt = os.urandom(16)
     connection.execute(

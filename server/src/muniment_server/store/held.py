@@ -11,11 +11,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from muniment.model.experiment import Experiment
-from muniment.model.project import Principal, Project
-from muniment.model.run import Run
-
-Record = Run | Experiment | Project | Principal
+from muniment_server.store.kinds import Key, Record, name_of
 
 HELD_LIMIT = 4_096
 """Records held per project."""
@@ -51,7 +47,7 @@ class Memory:
         self.position = -1
         self.keys: dict[str, int] = {}
         self._held: OrderedDict[str, Held] = OrderedDict()
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, Key], str] = {}
 
     def believe(self, position: int) -> None:
         """Forget what may have changed, unless the head stands where this process left it."""
@@ -67,11 +63,11 @@ class Memory:
             self._held.move_to_end(record_id)
         return found
 
-    def named(self, kind: str, name: str) -> Held | None:
+    def named(self, kind: str, name: Key) -> Held | None:
         """The record that carries a unique name, if it is held."""
         record_id = self._names.get((kind, name))
         found = None if record_id is None else self.get(record_id)
-        return found if found is not None and unique_name(found.record) == (kind, name) else None
+        return found if found is not None and name_of(found.record) == (kind, name) else None
 
     def hold(self, held: Held) -> None:
         """Remember a record as committed."""
@@ -79,24 +75,13 @@ class Memory:
             held = msgspec.structs.replace(held, params=None, tags=None)
         self._held[held.record.id] = held
         self._held.move_to_end(held.record.id)
-        name = unique_name(held.record)
+        name = name_of(held.record)
         if name is not None:
             if len(self._names) > 2 * HELD_LIMIT:
                 self._names.clear()
             self._names[name] = held.record.id
         while len(self._held) > HELD_LIMIT:
             self._held.popitem(last=False)
-
-
-def unique_name(record: Record) -> tuple[str, str] | None:
-    """(kind, name) of a record whose kind has unique names within the project."""
-    if isinstance(record, Experiment):
-        return "experiment", record.name
-    if isinstance(record, Project):
-        return "project", record.slug
-    if isinstance(record, Principal):
-        return "principal", record.name
-    return None
 
 
 def _weight(held: Held) -> int:

@@ -55,7 +55,7 @@ def system_id(connection: sa.Connection) -> str:
 
 def principal_id(connection: sa.Connection, name: str) -> str | None:
     """The id of the principal with this name."""
-    found = current.by_name(connection, SYSTEM_PROJECT, "principal", name)
+    found = current.by_name(connection, SYSTEM_PROJECT, "principal", (name,))
     return None if found is None else found.record.id
 
 

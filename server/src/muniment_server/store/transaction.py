@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from muniment_server.store import current, heads, receipts, tables
+from muniment_server.store import heads, receipts, tables
 from muniment_server.store.held import Held, Memory
+from muniment_server.store.kinds import KINDS, Key
+from muniment_server.store.links import LinkKey
 from muniment_server.store.statements import Prepared, inserting
 from muniment_server.store.summaries import FOLD, Row
 
@@ -36,8 +38,8 @@ class _Buffers:
 
 _INSERTS = {table: inserting(table) for table in tables.metadata.sorted_tables}
 _ORDER = (
-    tables.records, tables.keys, tables.projects, tables.principals, tables.experiments, tables.runs,
-    tables.revisions, tables.ledger, tables.params, tables.tags, tables.points,
+    tables.records, tables.keys, *(kind.table for kind in KINDS.values()), tables.revisions, tables.ledger,
+    tables.params, tables.tags, tables.aliases, tables.links, tables.points,
 )  # fmt: skip
 
 
@@ -47,7 +49,9 @@ def _closing(table: sa.Table, *names: str) -> Prepared:
     return Prepared(lambda _: closing)
 
 
-_CLOSES = {table: _closing(table, "no") for _, table in current.KINDS.values()}
+_CLOSES = {kind.table: _closing(kind.table, "no") for kind in KINDS.values()}
+_CLOSES[tables.aliases] = _closing(tables.aliases, "record", "name")
+_CLOSES[tables.links] = _closing(tables.links, "downstream", "upstream", "type", "role", "run")
 _CLOSES[tables.tags] = _closing(tables.tags, "run", "key")
 
 
@@ -59,16 +63,19 @@ class Transaction:
         head = heads.lock(connection, project_id)
         memory.believe(head.position)
         self.memory = memory
-        self._before = head
+        self.before = head
         self.head = msgspec.structs.replace(head, time=max(head.time, now))
         self.buffers = _Buffers()
         self.held: dict[str, Held] = {}
-        self.names: dict[tuple[str, str], str] = {}
+        self.names: dict[tuple[str, Key], str] = {}
+        self.aliases: dict[tuple[int, str], tuple[Held | None, bool]] = {}
+        self.links: dict[LinkKey, tuple[str | None, bool]] = {}
+        self.flows: dict[int, list[LinkKey]] = {}
         self.digests: dict[tuple[int, bytes], int] = {}
         self.writers: dict[str, tuple[int, int, int]] = {}
         self.receipts: dict[bytes, dict[str, Any]] = {}
         self._keys: dict[str, int] = {}
-        self._fresh: dict[tuple[sa.Table, tuple[int, ...]], _Row] = {}
+        self._fresh: dict[tuple[sa.Table, tuple[Any, ...]], _Row] = {}
 
     def key(self, name: str) -> int:
         """The interned number of a metric, param or tag name."""
@@ -91,10 +98,10 @@ class Transaction:
     def supersede(
         self,
         table: sa.Table,
-        key: tuple[int, ...],
+        key: tuple[Any, ...],
         exists: bool,
         position: int,
-        where: dict[str, int],
+        where: dict[str, Any],
         row: dict[str, Any] | None,
     ) -> None:
         """End the current version of a row, if it has one, and begin the next."""
@@ -121,7 +128,7 @@ class Transaction:
         receipts.ADVANCE.many(connection, receipts.writer_rows(self.head.project_id, self.writers))
         for project_id in buffers.heads:
             heads.create(connection, project_id, self.head.time)
-        if self.head.position != self._before.position or self.head.keys != self._before.keys:
+        if self.head.position != self.before.position or self.head.keys != self.before.keys:
             heads.advance(connection, self.head)
 
     def remember(self) -> None:

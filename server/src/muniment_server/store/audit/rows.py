@@ -12,7 +12,8 @@ from muniment.model.ledger import Finding
 from muniment.model.run import param_number
 from muniment_server.store import current, heads, ledger, tables
 from muniment_server.store.audit import Report
-from muniment_server.store.tables import keys, params, records, revisions, tags
+from muniment_server.store.kinds import KINDS
+from muniment_server.store.tables import aliases, keys, links, params, records, revisions, tags
 
 CHUNK = 1_000
 """Records checked at once."""
@@ -50,7 +51,7 @@ def _readable_chunk(connection: sa.Connection, project_id: int, project: str, lo
 
 def _unreadable(connection: sa.Connection, project_id: int, project: str, no: int, error: Exception) -> Finding:
     """The version of a record that cannot be read."""
-    for kind, (_, table) in current.KINDS.items():
+    for kind, table in ((kind.name, kind.table) for kind in KINDS.values()):
         where = (table.c.project_id == project_id, table.c.no == no)
         for valid_from in connection.scalars(sa.select(table.c.valid_from).where(*where).order_by(table.c.valid_from)):
             try:
@@ -63,7 +64,8 @@ def _unreadable(connection: sa.Connection, project_id: int, project: str, no: in
     return Finding(project=project, position=None, where="records", problem=problem)
 
 
-_NUMBERED = (records.c.no, *(table.c.no for _, table in current.KINDS.values()), params.c.run, tags.c.run)
+_NUMBERED = (records.c.no, *(kind.table.c.no for kind in KINDS.values()), params.c.run, tags.c.run,
+             aliases.c.record, links.c.downstream)  # fmt: skip
 
 
 def _extent(connection: sa.Connection, project_id: int) -> tuple[int, int]:
@@ -110,19 +112,20 @@ def projects_of_any_row(connection: sa.Connection) -> set[int]:
 def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, high: int) -> Iterator[Finding]:
     yield from _silent(connection, project_id, project, low, high)
     expected = _replayed(connection, project_id, low, high)
-    for kind, (_, table) in current.KINDS.items():
+    for kind, table in ((kind.name, kind.table) for kind in KINDS.values()):
         yield from _differences(
             project, table.name, expected[kind], _stored_records(connection, kind, project_id, low, high)
         )
     yield from _differences(project, "params", expected["params"], _stored_params(connection, project_id, low, high))
     yield from _differences(project, "tags", expected["tags"], _stored_tags(connection, project_id, low, high))
+    yield from _differences(project, "aliases", expected["aliases"], _stored_aliases(connection, project_id, low, high))
+    yield from _differences(project, "links", expected["links"], _stored_links(connection, project_id, low, high))
 
 
 def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -> dict[str, _Versions]:
     """What the tables must hold, by table and then by (number, …, valid_from)."""
-    made: dict[str, _Versions] = {name: {} for name in (*current.KINDS, "params", "tags")}
-    open_records: dict[tuple[str, int], int] = {}
-    open_tags: dict[tuple[int, str], int] = {}
+    made: dict[str, _Versions] = {name: {} for name in (*KINDS, "params", "tags", "aliases", "links")}
+    still: dict[tuple[Any, ...], int] = {}
     query = (
         sa.select(revisions.c.position, revisions.c.record, revisions.c.kind, revisions.c.body)
         .where(
@@ -135,22 +138,36 @@ def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -
     for row in connection.execute(query):
         body = ledger.body_of(row.body) or {}
         if row.kind in body:
-            content = msgspec.json.encode(body[row.kind], order="sorted")
-            before = open_records.get((row.kind, row.record))
-            if before is not None:
-                _end(made[row.kind], (row.record, before), row.position)
-            open_records[row.kind, row.record] = row.position
-            made[row.kind][row.record, row.position] = (None, content)
+            whole = (msgspec.json.encode(body[row.kind], order="sorted"),)
+            _begin(made[row.kind], still, (row.kind, row.record), (row.record,), row.position, whole)
         for name, value in (body.get("params") or {}).items():
             made["params"][row.record, name, row.position] = (None, value, param_number(value))
-        for name, value in (body.get("tags") or {}).items():
-            before = open_tags.pop((row.record, name), None)
-            if before is not None:
-                _end(made["tags"], (row.record, name, before), row.position)
-            if value is not None:
-                open_tags[row.record, name] = row.position
-                made["tags"][row.record, name, row.position] = (None, value)
+        for table in ("tags", "aliases"):
+            for name, value in (body.get(table) or {}).items():
+                content = None if value is None else (value,)
+                _begin(made[table], still, (table, row.record, name), (row.record, name), row.position, content)
+        for link in body.get("links") or ():
+            key = (row.record, link["upstream"], link["type"], link["role"], link["run"])
+            content = None if link["source"] is None else (link["source"],)
+            _begin(made["links"], still, ("links", *key), key, row.position, content)
     return made
+
+
+def _begin(
+    versions: _Versions,
+    still: dict[tuple[Any, ...], int],
+    what: tuple[Any, ...],
+    key: tuple[Any, ...],
+    position: int,
+    content: tuple[Any, ...] | None,
+) -> None:
+    """End the version that held until now, and begin the next if there is one."""
+    before = still.pop(what, None)
+    if before is not None:
+        _end(versions, (*key, before), position)
+    if content is not None:
+        still[what] = position
+        versions[*key, position] = (None, *content)
 
 
 def _end(versions: _Versions, key: tuple[Any, ...], position: int) -> None:
@@ -158,7 +175,7 @@ def _end(versions: _Versions, key: tuple[Any, ...], position: int) -> None:
 
 
 def _stored_records(connection: sa.Connection, kind: str, project_id: int, low: int, high: int) -> _Versions:
-    table = current.KINDS[kind][1]
+    table = KINDS[kind].table
     query = current.versions(kind).where(table.c.project_id == project_id, table.c.no.between(low, high))
     found: _Versions = {}
     for row in connection.execute(query):
@@ -180,6 +197,27 @@ def _stored_tags(connection: sa.Connection, project_id: int, low: int, high: int
         tags.c.project_id == project_id, tags.c.run.between(low, high)
     )
     return {(row.run, row.name, row.valid_from): (row.valid_to, row.value) for row in connection.execute(query)}
+
+
+def _stored_aliases(connection: sa.Connection, project_id: int, low: int, high: int) -> _Versions:
+    joined = sa.and_(records.c.project_id == aliases.c.project_id, records.c.no == aliases.c.target)
+    query = sa.select(aliases, records.c.id).join(records, joined, isouter=True)
+    rows = connection.execute(query.where(aliases.c.project_id == project_id, aliases.c.record.between(low, high)))
+    return {(row.record, row.name, row.valid_from): (row.valid_to, row.id) for row in rows}
+
+
+def _stored_links(connection: sa.Connection, project_id: int, low: int, high: int) -> _Versions:
+    ends, runs = records.alias("ends"), records.alias("runs_of_links")
+    query = (
+        sa.select(links, ends.c.id.label("upstream_id"), runs.c.id.label("run_id"))
+        .join(ends, sa.and_(ends.c.project_id == links.c.project_id, ends.c.no == links.c.upstream), isouter=True)
+        .join(runs, sa.and_(runs.c.project_id == links.c.project_id, runs.c.no == links.c.run), isouter=True)
+        .where(links.c.project_id == project_id, links.c.downstream.between(low, high))
+    )
+    return {
+        (row.downstream, row.upstream_id, row.type, row.role, row.run_id, row.valid_from): (row.valid_to, row.source)
+        for row in connection.execute(query)
+    }
 
 
 def _named(table: sa.Table, *columns: Any) -> sa.Select[Any]:

@@ -12,6 +12,7 @@ from muniment_server.language.tree import And, Compare, Field, In, Like, Missing
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, points, summaries
 from muniment_server.store.dialects import shipped
+from muniment_server.store.kinds import KINDS
 from muniment_server.store.projects import visible
 from muniment_server.store.tables import keys, params, records, tags
 from muniment_server.store.tables import summaries as summaries_table
@@ -45,7 +46,7 @@ class Source:
         self.project_id = project_id
         self.kind = kind
         self.as_of = as_of
-        self.table = current.KINDS[kind][1]
+        self.table = KINDS[kind].table
         mentioned = set(fields)
         names = {field.name for field in mentioned if field.kind != "attribute"}
         self.keys = points.key_numbers(connection, project_id, names) if names else {}

@@ -1,0 +1,164 @@
+"""Links in the store: whether one holds, and walking them.
+
+Walks go level by level, one query each: on both engines that was measured to beat a recursive query, the more so where
+paths meet again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from muniment_server.store import current
+from muniment_server.store.tables import links
+
+LinkKey = tuple[int, int, str, str, int]
+"""(downstream, upstream, type, role, run) by number; 0 is no run."""
+Direction = Literal["upstream", "downstream"]
+PATH_LIMIT = 100_000
+"""Records looked at to see whether a link would close a circle."""
+_AT_ONCE = 10_000
+"""Records asked about in one query."""
+_WALKED = [links.c[name] for name in ("downstream", "upstream", "type", "role", "run", "source", "valid_from")]
+
+
+def holds(connection: sa.Connection, project_id: int, key: LinkKey) -> bool:
+    """Whether a link holds now."""
+    names = ("downstream", "upstream", "type", "role", "run")
+    same = [links.c[name] == part for name, part in zip(names, key, strict=True)]
+    query = sa.select(sa.literal(1)).where(links.c.project_id == project_id, *same, links.c.valid_to.is_(None))
+    return connection.execute(query).first() is not None
+
+
+class Waiting(Protocol):
+    """A draft, as far as links are concerned."""
+
+    connection: sa.Connection
+    project_id: int
+
+    @property
+    def old(self) -> int:
+        """The greatest number of a record that was there before this transaction."""
+        ...
+
+    def waiting_downstream(self, number: int) -> Iterator[int]:
+        """Where data flows from a record by links that are not in the database yet."""
+        ...
+
+
+def reaches(draft: Waiting, start: int, goal: int) -> bool:
+    """Whether data can flow from one record to another, over links that hold now; also if they are the same."""
+    if start == goal:
+        return True
+    seen, level = {start}, [start]
+    while level and len(seen) < PATH_LIMIT:
+        known = [number for number in level if number <= draft.old]
+        found = {far for _, far in _level(draft.connection, draft.project_id, "downstream", known, None)}
+        found.update(number for item in level for number in draft.waiting_downstream(item))
+        if goal in found:
+            return True
+        level = [number for number in found if number not in seen]
+        seen.update(level)
+    return False
+
+
+class Found(msgspec.Struct):
+    """What a walk found.
+
+    Attributes:
+        depths: records by number, with how many links away they are.
+        links: (downstream, upstream, type, role, run, source, valid_from) of every link walked.
+        truncated: whether there is more.
+    """
+
+    depths: dict[int, int]
+    links: list[tuple[int, int, str, str, int, str, int]]
+    truncated: bool
+
+
+def walk(
+    connection: sa.Connection,
+    project_id: int,
+    start: int,
+    direction: Direction,
+    *,
+    depth: int,
+    limit: int,
+    as_of: int | None,
+) -> Found:
+    """Everything that a record descends from, or that descends from it, nearest first.
+
+    Args:
+        connection: a snapshot.
+        project_id: the project.
+        start: the record's number.
+        direction: against the flow of data, or with it.
+        depth: links to follow at the most.
+        limit: records to find at the most, the first one included.
+        as_of: the position at which the links held; None is now.
+    """
+    made = Found({start: 0}, [], truncated=False)
+    level = [start]
+    other = 1 if direction == "upstream" else 0
+    for distance in range(1, depth + 1):
+        reached: list[int] = []
+        for row in _rows(connection, project_id, direction, level, as_of):
+            number = row[other]
+            if number not in made.depths:
+                if len(made.depths) >= limit:
+                    made.truncated = True
+                    continue
+                made.depths[number] = distance
+                reached.append(number)
+            made.links.append(tuple(row))
+        level = reached
+        if not level:
+            return made
+    made.truncated = made.truncated or any(
+        row[1] not in made.depths for row in _level(connection, project_id, direction, level, as_of)
+    )
+    return made
+
+
+def _rows(
+    connection: sa.Connection, project_id: int, direction: Direction, numbers: Sequence[int], as_of: int | None
+) -> Iterator[Any]:
+    """The links at one end of which some records are."""
+    near = links.c.downstream if direction == "upstream" else links.c.upstream
+    for start in range(0, len(numbers), _AT_ONCE):
+        chunk = sorted(numbers[start : start + _AT_ONCE])
+        query = sa.select(*_WALKED).where(
+            links.c.project_id == project_id, _among(connection, near, chunk), current.at(links, as_of)
+        )
+        yield from connection.execute(query)
+
+
+def _level(
+    connection: sa.Connection, project_id: int, direction: Direction, numbers: Sequence[int], as_of: int | None
+) -> Iterable[tuple[int, int]]:
+    """(near, far) of the links of some records."""
+    near, far = (links.c.downstream, links.c.upstream)
+    if direction == "downstream":
+        near, far = far, near
+    for start in range(0, len(numbers), _AT_ONCE):
+        chunk = sorted(numbers[start : start + _AT_ONCE])
+        query = sa.select(near, far).where(
+            links.c.project_id == project_id, _among(connection, near, chunk), current.at(links, as_of)
+        )
+        for row in connection.execute(query):
+            yield row[0], row[1]
+
+
+def _among(connection: sa.Connection, column: sa.Column[int], numbers: list[int]) -> sa.ColumnElement[bool]:
+    """Whether a column holds one of many numbers, sent as one parameter."""
+    if connection.dialect.name == "sqlite":
+        return column.in_(sa.select(sa.func.json_each(_json(numbers)).table_valued("value").c.value))
+    return column == sa.any_(sa.literal(numbers, postgresql.ARRAY(sa.BigInteger())))
+
+
+def _json(numbers: list[int]) -> str:
+    return msgspec.json.encode(numbers).decode()

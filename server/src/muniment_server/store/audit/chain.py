@@ -273,6 +273,9 @@ def _upper_tiles(connection: sa.Connection, project_id: int, sealed: int, *, bro
             return (position, "tiles", f"tile {row.height}/{row.number} has the wrong length, or should not be")
         for at in range(count if row.height else 0):
             index = row.number * TILE_WIDTH + at
+            if len(tree.tile(row.height - 1, index)) != 32 * TILE_WIDTH:
+                problem = f"tile {row.height - 1}/{index} is missing or cut short"
+                return (position + at * span, "tiles", problem)
             if tree.subtree(TILE_HEIGHT * row.height, index) != _roots_below(tree, row.height, index):
                 problem = f"tile {row.height}/{row.number} is not the root of those below"
                 return (position + at * span, "tiles", problem)

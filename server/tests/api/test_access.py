@@ -19,7 +19,10 @@ from muniment_server.services.workspace import Workspace
 
 LEVELS = list(Permission)
 ID = "01a205ca50f87aee91880ce46b73743f"
-PATH = {"project": "default", "experiment": "none", "run": ID, "record": ID, "position": "1"}
+PATH = {
+    "project": "default", "experiment": "none", "run": ID, "record": ID, "position": "1", "job": "none",
+    "dataset": "none", "model": "none", "version": "1", "alias": "champion", "evaluation": ID,
+}  # fmt: skip
 QUERIES = {"get_series": "key=a", "get_chart": "key=a", "get_consistency_proof": "first=1"}
 BODIES: dict[str, Any] = {
     "create_project": {"slug": "default"},
@@ -33,6 +36,19 @@ BODIES: dict[str, Any] = {
     "erase_run": {"reason": "test"},
     "log_points": {"series": ["a"], "value": [1.0]},
     "search_records": {},
+    "create_job": {"name": "j"},
+    "update_job": {},
+    "create_dataset": {"name": "d"},
+    "update_dataset": {},
+    "create_dataset_version": {},
+    "create_model": {"name": "m"},
+    "update_model": {},
+    "create_model_version": {},
+    "update_model_version": {},
+    "set_model_alias": {"version": 1},
+    "create_evaluation": {"model_version": "m@1", "dataset_version": "d@1", "metrics": {"auc": 0.9}},
+    "add_links": {"links": [{"upstream": ID, "downstream": ID, "type": "used"}]},
+    "remove_links": {"links": [{"upstream": ID, "downstream": ID, "type": "used"}]},
     "run_batch": {"commands": [{"do": "run.params", "run": ID, "params": {}}]},
 }
 

@@ -103,3 +103,41 @@ def target_of_alias(
         .where(aliases.c.project_id == project_id, aliases.c.record == record, aliases.c.name == name, at(aliases, at_))
     )
     return connection.execute(query).scalar_one_or_none()
+
+
+def latest_id(connection: sa.Connection, project_id: int, kind: str, owner: str, record_id: str) -> str | None:
+    """The id of the youngest active record of a kind that belongs to another."""
+    table = KINDS[kind].table
+    query = (
+        sa.select(table.c.id)
+        .where(
+            table.c.project_id == project_id,
+            table.c[owner] == record_id,
+            table.c.valid_to.is_(None),
+            table.c.lifecycle == "active",
+        )
+        .order_by(table.c.no.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def last_number(connection: sa.Connection, project_id: int, kind: str, owner: str, record_id: str) -> int:
+    """The greatest version number of a kind that belongs to another; where versions are texts, how many there are."""
+    table = KINDS[kind].table
+    numbered = isinstance(table.c.version.type, sa.Integer)
+    found = sa.func.max(table.c.version) if numbered else sa.func.count()
+    query = sa.select(found).where(
+        table.c.project_id == project_id, table.c[owner] == record_id, table.c.valid_to.is_(None)
+    )
+    return int(connection.execute(query).scalar_one() or 0)
+
+
+def id_of_digest(connection: sa.Connection, project_id: int, dataset: str, digest: str) -> str | None:
+    """The id of the oldest version of a dataset that has this digest."""
+    table = KINDS["dataset_version"].table
+    query = sa.select(table.c.id).where(
+        table.c.project_id == project_id, table.c.dataset == dataset, table.c.digest == digest,
+        table.c.valid_to.is_(None),
+    ).order_by(table.c.no).limit(1)  # fmt: skip
+    return connection.execute(query).scalar_one_or_none()

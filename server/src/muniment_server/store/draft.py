@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from muniment.model.canonical import canonical, salted
+from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import Conflict, InvalidInput
 from muniment.model.ledger import commands_payload, derived_salt
 from muniment.model.run import param_number
@@ -41,6 +42,9 @@ class Draft:
         self._params: dict[str, dict[str, str]] = {}
         self._tags: dict[str, dict[str, str | None]] = {}
         self._had: dict[str, set[str]] = {}
+        self._youngest: dict[tuple[str, str], str] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._contents: dict[tuple[str, str], str] = {}
         self._links: dict[LinkKey, tuple[str | None, bool]] = {}
         self._flows: dict[int, list[LinkKey]] = {}
         self._aliases: dict[tuple[int, str], tuple[Held | None, bool]] = {}
@@ -93,6 +97,30 @@ class Draft:
         target = current.target_of_alias(self.connection, self.project_id, held.no, name)
         return None if target is None else self.find_any(target)
 
+    def latest(self, kind: str, owner: str, record_id: str) -> Held | None:
+        """The youngest record of a kind that belongs to another, such as a model's latest version."""
+        for waiting in (self._youngest, self.transaction.youngest):
+            if (kind, record_id) in waiting:
+                return self.find(kind, waiting[kind, record_id])
+        found = current.latest_id(self.connection, self.project_id, kind, owner, record_id)
+        return None if found is None else self.find(kind, found)
+
+    def find_digest(self, dataset: str, digest: str) -> Held | None:
+        """The oldest version of a dataset that has this digest."""
+        known = self._contents.get((dataset, digest)) or self.transaction.contents.get((dataset, digest))
+        found = known or current.id_of_digest(self.connection, self.project_id, dataset, digest)
+        return None if found is None else self.find("dataset_version", found)
+
+    def next_number(self, kind: str, owner: str, record_id: str, taken: int | None = None) -> int:
+        """The next number among the records of a kind that belong to another; or `taken`, which is noted."""
+        numbers = self.transaction.numbers
+        last = self._numbers.get((kind, record_id), numbers.get((kind, record_id)))
+        if last is None:
+            last = current.last_number(self.connection, self.project_id, kind, owner, record_id)
+        number = last + 1 if taken is None else taken
+        self._numbers[kind, record_id] = max(last, number)
+        return number
+
     def params(self, held: Held) -> dict[str, str]:
         """Every param of a run."""
         held = self._newest(held)
@@ -124,6 +152,11 @@ class Draft:
         logged: dict[str, Any] = {"params": {}, "frontier": BEFORE_ALL} if kind == "run" else {}
         held = Held(no, os.urandom(16), record, tags={}, **logged)
         self._created.append((held, kind))
+        owner = getattr(record, kind.removesuffix("_version"), None) if kind.endswith("_version") else None
+        if owner is not None:
+            self._youngest[kind, owner] = record.id
+        if isinstance(record, DatasetVersion) and record.digest is not None:
+            self._contents.setdefault((record.dataset, record.digest), record.id)
         self._put(kind, None, held)
         return held
 
@@ -333,6 +366,9 @@ class Draft:
         transaction.held.update(self.held)
         transaction.names.update(self.names)
         transaction.aliases.update(self._aliases)
+        transaction.youngest.update(self._youngest)
+        transaction.numbers.update(self._numbers)
+        transaction.contents.update(self._contents)
         transaction.links.update(self._links)
         for number, keys in self._flows.items():
             transaction.flows.setdefault(number, []).extend(keys)

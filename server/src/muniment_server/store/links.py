@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from muniment_server.store import current
-from muniment_server.store.tables import links
+from muniment_server.store.tables import aliases, links, records
 
 LinkKey = tuple[int, int, str, str, int]
 """(downstream, upstream, type, role, run) by number; 0 is no run."""
@@ -162,3 +162,29 @@ def _among(connection: sa.Connection, column: sa.Column[int], numbers: list[int]
 
 def _json(numbers: list[int]) -> str:
     return msgspec.json.encode(numbers).decode()
+
+
+def records_of(connection: sa.Connection, project_id: int, found: Found) -> dict[int, tuple[str, str]]:
+    """(id, kind) of every record that a walk found or went through, by number."""
+    wanted = {*found.depths, *(row[4] for row in found.links if row[4])}
+    numbers = sorted(wanted)
+    made: dict[int, tuple[str, str]] = {}
+    for start in range(0, len(numbers), _AT_ONCE):
+        query = sa.select(records.c.no, records.c.id, records.c.kind).where(
+            records.c.project_id == project_id, _among(connection, records.c.no, numbers[start : start + _AT_ONCE])
+        )
+        for number, record_id, kind in connection.execute(query):
+            made[number] = (record_id, kind)
+    return made
+
+
+def aliases_of(connection: sa.Connection, project_id: int, record: int, as_of: int | None) -> dict[str, str]:
+    """The ids that the aliases of a record mean, by alias."""
+    joined = sa.and_(records.c.project_id == aliases.c.project_id, records.c.no == aliases.c.target)
+    query = (
+        sa.select(aliases.c.name, records.c.id)
+        .join(records, joined)
+        .where(aliases.c.project_id == project_id, aliases.c.record == record, current.at(aliases, as_of))
+        .order_by(aliases.c.name)
+    )
+    return {row.name: row.id for row in connection.execute(query)}

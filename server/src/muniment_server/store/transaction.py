@@ -68,6 +68,9 @@ class Transaction:
         self.buffers = _Buffers()
         self.held: dict[str, Held] = {}
         self.names: dict[tuple[str, Key], str] = {}
+        self.youngest: dict[tuple[str, str], str] = {}
+        self.contents: dict[tuple[str, str], str] = {}
+        self.numbers: dict[tuple[str, str], int] = {}
         self.aliases: dict[tuple[int, str], tuple[Held | None, bool]] = {}
         self.links: dict[LinkKey, tuple[str | None, bool]] = {}
         self.flows: dict[int, list[LinkKey]] = {}

@@ -1,13 +1,31 @@
 """Our own API: one project's records under ``/v1/projects/{project}``."""
 
 from muniment_server.api.routing import Route
-from muniment_server.api.v1 import batch, experiments, ledger, metrics, projects, runs, search
+from muniment_server.api.v1 import (
+    batch,
+    datasets,
+    evaluations,
+    experiments,
+    jobs,
+    ledger,
+    links,
+    metrics,
+    models,
+    projects,
+    runs,
+    search,
+)
 
 ROUTES: list[Route] = [
     *projects.ROUTES,
     *experiments.ROUTES,
     *runs.ROUTES,
     *metrics.ROUTES,
+    *jobs.ROUTES,
+    *datasets.ROUTES,
+    *models.ROUTES,
+    *evaluations.ROUTES,
+    *links.ROUTES,
     *search.ROUTES,
     *batch.ROUTES,
     *ledger.ROUTES,

@@ -1,0 +1,55 @@
+"""Links between records, and the lineage that they make."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from muniment.model.link import Lineage, LineageQuery, NewLink
+from muniment_server.api.routing import Call, Route
+from muniment_server.policy.access import Permission
+from muniment_server.services import links
+
+_LINKS = "/v1/projects/{project}/links"
+
+
+class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Links to record or to end, all of them or none."""
+
+    links: list[NewLink]
+
+
+async def add_links(call: Call) -> links.Linked:
+    """Record links. Those that hold already stay; one that would close a circle is refused, and all with it."""
+    return await call.commit(links.add(call.workspace, call.scope, call.project, call.body.links, call.receipt))
+
+
+async def remove_links(call: Call) -> links.Linked:
+    """End links; the past keeps them."""
+    return await call.commit(links.remove(call.workspace, call.scope, call.project, call.body.links, call.receipt))
+
+
+async def get_lineage(call: Call) -> Lineage:
+    """What a record descends from, or what descends from it, nearest first, now or as of the past."""
+    query: LineageQuery = call.query
+    kinds = None if query.kinds is None else frozenset(query.kinds.split(","))
+    return await asyncio.to_thread(
+        links.lineage, call.workspace, call.scope, call.project, call.path["record"],
+        direction=query.direction, depth=query.depth, limit=query.limit, kinds=kinds, as_of=query.as_of,
+    )  # fmt: skip
+
+
+ROUTES = [
+    Route(
+        method="POST", path=_LINKS, handler=add_links, permission=Permission.WRITE, body=Links, answer=links.Linked
+    ),
+    Route(
+        method="POST", path=f"{_LINKS}/remove", handler=remove_links, permission=Permission.WRITE, body=Links,
+        answer=links.Linked,
+    ),
+    Route(
+        method="GET", path="/v1/projects/{project}/lineage/{record}", handler=get_lineage,
+        permission=Permission.READ, query=LineageQuery, answer=Lineage,
+    ),
+]  # fmt: skip

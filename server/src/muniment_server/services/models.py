@@ -1,0 +1,262 @@
+"""Use cases of models, their versions and aliases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from muniment.model.errors import Conflict, InvalidInput, NotFound
+from muniment.model.ids import new_id
+from muniment.model.model import (
+    CONTENT,
+    Model,
+    ModelChange,
+    ModelVersion,
+    ModelVersionChange,
+    NewModel,
+    NewModelVersion,
+)
+from muniment.model.names import TEXT_LIMIT, check_name, check_text
+from muniment.model.schema import check_bag, check_columns
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services import catalog
+from muniment_server.services.experiments import changed
+from muniment_server.services.references import LATEST, resolve, version_of
+from muniment_server.services.workspace import Change, Workspace, refuse_erased
+from muniment_server.store import links
+from muniment_server.store.draft import Draft
+from muniment_server.store.held import Held
+from muniment_server.store.reader import Reader
+from muniment_server.store.receipts import Receipt
+
+VERSION_LIMIT = 2**53
+"""Greatest version number, exclusive: what every client can count to."""
+
+
+class ModelData(msgspec.Struct, frozen=True, kw_only=True):
+    """A model with its versions, oldest first, and what its aliases mean."""
+
+    model: Model
+    versions: list[ModelVersion]
+    aliases: dict[str, int]
+
+
+def create(
+    workspace: Workspace, scope: Scope, project: str, new: NewModel, receipt: Receipt | None = None
+) -> Change[Model]:
+    """Prepare a new model. One that exists with the same content is that one."""
+    ref = workspace.project(scope, project, Permission.WRITE)
+    check_new(new)
+    return Change(ref.no, scope.principal, "model.create", lambda draft: create_in(draft, new), receipt)
+
+
+def check_new(new: NewModel) -> None:
+    """Check what can be checked without the store."""
+    catalog.check_fields(new, names=("name",), texts=("description",))
+
+
+def create_in(draft: Draft, new: NewModel) -> Model:
+    """Create a model in a draft."""
+
+    def make(position: int) -> Model:
+        return Model(id=new_id(), name=new.name, description=new.description, created_at=draft.time, position=position)
+
+    return of(catalog.create_named(draft, "model", (new.name,), new, make))
+
+
+def of(held: Held) -> Model:
+    """The model of a held record."""
+    assert isinstance(held.record, Model)
+    return held.record
+
+
+def version_in(held: Held) -> ModelVersion:
+    """The version of a held record."""
+    assert isinstance(held.record, ModelVersion)
+    return held.record
+
+
+def update(
+    workspace: Workspace, scope: Scope, project: str, key: str, change: ModelChange, receipt: Receipt | None = None
+) -> Change[Model]:
+    """Prepare a change of a model."""
+    ref = workspace.project(scope, project, Permission.WRITE)
+    catalog.check_fields(change, names=("name",), texts=("description",))
+
+    def act(draft: Draft) -> Model:
+        held = resolve(draft, key, "model", "model")
+        if isinstance(change.name, str):
+            other = draft.find_named("model", change.name)
+            if other is not None and other.no != held.no:
+                raise Conflict(f"another model is named {change.name!r}; choose another name", field="name")
+        return of(draft.replace("model", held, changed(of(held), change)))
+
+    return Change(ref.no, scope.principal, "model.update", act, receipt)
+
+
+def create_version(
+    workspace: Workspace, scope: Scope, project: str, key: str, new: NewModelVersion, receipt: Receipt | None = None
+) -> Change[ModelVersion]:
+    """Prepare a version of a model."""
+    ref = workspace.project(scope, project, Permission.WRITE)
+    check_version(new)
+    return Change(ref.no, scope.principal, "model.version", lambda draft: create_version_in(draft, key, new), receipt)
+
+
+def check_version(new: NewModelVersion) -> None:
+    """Check what can be checked without the store."""
+    catalog.check_fields(new, names=("digest",), texts=("description",))
+    if new.uri is not None:
+        check_text(new.uri, "uri", TEXT_LIMIT)
+    if new.version is not None and not 0 < new.version < VERSION_LIMIT:
+        raise InvalidInput(f"version must be 1 or more, not {new.version}", field="version")
+    if new.signature is not None:
+        for part in ("inputs", "outputs", "params"):
+            check_columns(getattr(new.signature, part), f"signature.{part}")
+    if new.framework is not None:
+        catalog.check_fields(new.framework, names=("name", "version"))
+    check_bag(new.metadata, "metadata")
+    for alias in new.aliases:
+        check_alias(alias)
+
+
+def check_alias(alias: str) -> str:
+    """`alias`, if it can mean a version.
+
+    Raises:
+        InvalidInput: it is empty, or could be taken for a version.
+    """
+    check_name(alias, "alias")
+    if alias == LATEST or alias.isdigit():
+        raise InvalidInput(f"{alias[:100]!r} cannot be an alias: it means a version already", field="alias")
+    return alias
+
+
+def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVersion:
+    """Create a version in a draft, with its aliases, and the link to the run that made it."""
+    held = resolve(draft, key, "model", "model")
+    model = of(held).id
+    run = None if new.run is None else resolve(draft, new.run, "run", "run")
+    there = None if new.version is None else draft.find_named("model_version", model, new.version)
+    if there is not None:
+        _check_same(version_in(there), new)
+    else:
+        number = draft.next_number("model_version", "model", model, new.version)
+        there = draft.create(
+            "model_version",
+            lambda position: ModelVersion(
+                id=new_id(), model=model, version=number, stage=new.stage, description=new.description,
+                created_at=draft.time, position=position, **{field: getattr(new, field) for field in CONTENT},
+            ),
+        )  # fmt: skip
+    if run is not None:
+        draft.add_link(run, there, "generated", "", None, "explicit")
+    for alias in new.aliases:
+        draft.set_alias(held, alias, there)
+    return version_in(there)
+
+
+def _check_same(there: ModelVersion, new: NewModelVersion) -> None:
+    refuse_erased(there.lifecycle, f"version {there.version}")
+    for field in CONTENT:
+        given = getattr(new, field)
+        if given is not None and given != getattr(there, field):
+            raise Conflict(
+                f"version {there.version} exists with another {field}; a version never changes: "
+                "leave version out to register the next one",
+                field=field,
+            )
+
+
+def _version(draft: Draft, key: str, version: str) -> tuple[Held, Held]:
+    held = resolve(draft, key, "model", "model")
+    found = version_of(draft, held, "model", version)
+    if found is None:
+        raise NotFound(f"model {key[:100]} has no version {version[:100]!r}", field="version")
+    refuse_erased(version_in(found).lifecycle, f"version {version[:100]}")
+    return held, found
+
+
+def update_version(
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    key: str,
+    version: str,
+    change: ModelVersionChange,
+    receipt: Receipt | None = None,
+) -> Change[ModelVersion]:
+    """Prepare a change of where a version stands."""
+    ref = workspace.project(scope, project, Permission.WRITE)
+    catalog.check_fields(change, texts=("description",))
+
+    def act(draft: Draft) -> ModelVersion:
+        _, found = _version(draft, key, version)
+        return version_in(draft.replace("model_version", found, changed(version_in(found), change)))
+
+    return Change(ref.no, scope.principal, "model.version.update", act, receipt)
+
+
+class AliasSet(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alias means now."""
+
+    alias: str
+    version: int | None
+    """None: nothing."""
+    changed: bool
+    position: int
+    """It is so since this position, or an earlier one if nothing changed."""
+
+
+def set_alias(
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    key: str,
+    alias: str,
+    version: str | None,
+    receipt: Receipt | None = None,
+) -> Change[AliasSet]:
+    """Prepare that an alias means another version, or nothing."""
+    ref = workspace.project(scope, project, Permission.WRITE)
+    check_alias(alias)
+
+    def act(draft: Draft) -> AliasSet:
+        held, target = _version(draft, key, version) if version is not None else (None, None)
+        held = held or resolve(draft, key, "model", "model")
+        done = draft.set_alias(held, alias, target)
+        number = None if target is None else version_in(target).version
+        return AliasSet(alias=alias, version=number, changed=done, position=draft.last_position)
+
+    return Change(ref.no, scope.principal, "model.alias", act, receipt)
+
+
+def get(workspace: Workspace, scope: Scope, project: str, key: str, as_of: int | str | None = None) -> ModelData:
+    """One model with its versions and aliases, now or as of the past."""
+
+    def ask(reader: Reader) -> ModelData:
+        held = resolve(reader, key, "model", "model")
+        found = reader.all_of("model_version", "model", held.record.id)
+        numbers = {version.id: version.version for version in found}
+        meant = links.aliases_of(reader.connection, reader.project_id, held.no, reader.as_of)
+        aliases = {name: numbers[target] for name, target in meant.items() if target in numbers}
+        return ModelData(model=of(held), versions=found, aliases=aliases)
+
+    return catalog.read(workspace, scope, project, as_of, ask)
+
+
+def get_version(
+    workspace: Workspace, scope: Scope, project: str, key: str, version: str, as_of: int | str | None = None
+) -> ModelVersion:
+    """One version of a model by number or alias, now or as of the past; ``latest`` is the youngest."""
+
+    def ask(reader: Reader) -> Any:
+        held = resolve(reader, key, "model", "model")
+        found = version_of(reader, held, "model", version)
+        if found is None:
+            raise NotFound(f"model {key[:100]} has no version {version[:100]!r}", field="version")
+        return found.record
+
+    made: ModelVersion = catalog.read(workspace, scope, project, as_of, ask)
+    return made

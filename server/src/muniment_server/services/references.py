@@ -1,0 +1,88 @@
+"""From what a caller says of a record to the record, for readers and writers alike."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from muniment.model.errors import InvalidInput, NotFound
+from muniment.model.reference import Reference, parse_reference
+from muniment_server.services.workspace import refuse_erased
+from muniment_server.store.held import Held
+
+LATEST = "latest"
+"""The version that means the youngest one."""
+
+
+class Finder(Protocol):
+    """A draft or a reader."""
+
+    def find(self, kind: str, record_id: str) -> Held | None:
+        """The record with this id."""
+        ...
+
+    def find_any(self, record_id: str) -> Held | None:
+        """The record with this id, of whatever kind."""
+        ...
+
+    def find_named(self, kind: str, *name: Any) -> Held | None:
+        """The record with this key."""
+        ...
+
+    def find_alias(self, held: Held, name: str) -> Held | None:
+        """The record that an alias of another means."""
+        ...
+
+    def latest(self, kind: str, owner: str, record_id: str) -> Held | None:
+        """The youngest record of a kind that belongs to another."""
+        ...
+
+
+def resolve(finder: Finder, text: str, kind: str | None, field: str, *, project: str | None = None) -> Held:
+    """The record that a reference means.
+
+    Args:
+        finder: who looks.
+        text: the reference.
+        kind: what it must be; None is any.
+        field: where it came from.
+        project: the slug that a URN must name, if it matters.
+
+    Raises:
+        InvalidInput: it cannot mean such a record.
+        NotFound: there is none.
+        Gone: it was erased.
+    """
+    reference = parse_reference(text, kind, field)
+    if reference.project is not None and project is not None and reference.project != project:
+        raise InvalidInput(f"{field} is a record of project {reference.project!r}, not of {project!r}", field=field)
+    found = _find(finder, reference)
+    if found is None:
+        what = (reference.kind or "record").replace("_", " ")
+        raise NotFound(f"{field}: {what} {text[:120]} does not exist in this project", field=field)
+    refuse_erased(getattr(found.record, "lifecycle", "active"), f"{text[:120]}")
+    return found
+
+
+def _find(finder: Finder, reference: Reference) -> Held | None:
+    if reference.id is not None:
+        return finder.find_any(reference.id) if reference.kind is None else finder.find(reference.kind, reference.id)
+    assert reference.kind is not None
+    if reference.version is None:
+        return finder.find_named(reference.kind, *reference.key)
+    owner = reference.kind.removesuffix("_version")
+    held = finder.find_named(owner, *reference.key)
+    return None if held is None else version_of(finder, held, owner, reference.version)
+
+
+def version_of(finder: Finder, held: Held, owner: str, version: str) -> Held | None:
+    """A version of a dataset or model: the one that is called so, or that an alias means, or the latest."""
+    kind, name = f"{owner}_version", held.record.id
+    if owner == "dataset":
+        found = finder.find_named(kind, name, version)
+    elif version.isascii() and version.isdigit() and len(version) < 16:
+        found = finder.find_named(kind, name, int(version))
+    else:
+        found = finder.find_alias(held, version)
+    if found is None and version == LATEST:
+        found = finder.latest(kind, owner, name)
+    return found

@@ -1,0 +1,92 @@
+"""Finding records for readers: one by id or key, at a position, as far as the caller may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from muniment_server.policy.access import Scope
+from muniment_server.store import current
+from muniment_server.store.held import Held
+from muniment_server.store.kinds import KINDS
+from muniment_server.store.projects import visible
+from muniment_server.store.tables import records
+
+
+class Reader:
+    """Finds records of one project as they were at a position. Finds what a `Draft` finds, by the same names.
+
+    Args:
+        connection: a snapshot.
+        scope: what the caller may see.
+        project_id: the project.
+        as_of: the position; None is now.
+    """
+
+    def __init__(self, connection: sa.Connection, scope: Scope, project_id: int, as_of: int | None) -> None:
+        self.connection = connection
+        self.scope = scope
+        self.project_id = project_id
+        self.as_of = as_of
+
+    def find(self, kind: str, record_id: str) -> Held | None:
+        """The record with this id."""
+        table = KINDS[kind].table
+        return self._one(kind, table.c.no == _number(self.project_id, record_id))
+
+    def find_any(self, record_id: str) -> Held | None:
+        """The record with this id, of whatever kind."""
+        kind = current.kind_of_id(self.connection, self.project_id, record_id)
+        return None if kind is None else self.find(kind, record_id)
+
+    def find_named(self, kind: str, *name: Any) -> Held | None:
+        """The record with this key."""
+        table, key = KINDS[kind].table, KINDS[kind].key
+        return self._one(kind, *(table.c[column] == part for column, part in zip(key, name, strict=True)))
+
+    def find_alias(self, held: Held, name: str) -> Held | None:
+        """The record that an alias of another meant."""
+        target = current.target_of_alias(self.connection, self.project_id, held.no, name, self.as_of)
+        return None if target is None else self.find_any(target)
+
+    def latest(self, kind: str, owner: str, record_id: str) -> Held | None:
+        """The youngest record of a kind that belongs to another, such as a model's latest version."""
+        table = KINDS[kind].table
+        return self._one(kind, table.c[owner] == record_id, table.c.lifecycle == "active", youngest=True)
+
+    def all_of(self, kind: str, owner: str, record_id: str) -> list[Any]:
+        """All records of a kind that belong to another, oldest first."""
+        table = KINDS[kind].table
+        query = self._query(kind).where(table.c[owner] == record_id).order_by(table.c.no)
+        return [current.to_record(kind, row) for row in self.connection.execute(query)]
+
+    def numbered(self, kind: str, numbers: list[int]) -> dict[int, Any]:
+        """Records of a kind by their numbers."""
+        table = KINDS[kind].table
+        found: dict[int, Any] = {}
+        for start in range(0, len(numbers), 10_000):
+            query = self._query(kind).where(table.c.no.in_(numbers[start : start + 10_000]))
+            found.update((row.no, current.to_record(kind, row)) for row in self.connection.execute(query))
+        return found
+
+    def _query(self, kind: str) -> sa.Select[Any]:
+        table = KINDS[kind].table
+        return current.versions(kind).where(
+            table.c.project_id == self.project_id,
+            current.at(table, self.as_of),
+            visible(self.scope, table.c.project_id),
+        )
+
+    def _one(self, kind: str, *conditions: Any, youngest: bool = False) -> Held | None:
+        query = self._query(kind).where(*conditions)
+        if youngest:
+            query = query.order_by(KINDS[kind].table.c.no.desc()).limit(1)
+        row = self.connection.execute(query).first()
+        return None if row is None else Held(row.no, b"", current.to_record(kind, row))
+
+
+def _number(project_id: int, record_id: str) -> Any:
+    return (
+        sa.select(records.c.no).where(records.c.project_id == project_id, records.c.id == record_id).scalar_subquery()
+    )

@@ -5,48 +5,16 @@ from __future__ import annotations
 import gzip
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
+from api.conftest import BASE, JSON, Door
 
 from muniment.model import merkle
 from muniment.model.ledger import ConsistencyProof, InclusionProof
 from muniment_server.annexes import keeper
-from muniment_server.commands.embed import EmbeddedTransport
 
-JSON = {"Content-Type": "application/json"}
 RUN = "01a205ca50f87aee91880ce46b73743f"
-BASE = "/v1/projects/default"
-
-
-class Door:
-    """JSON in, (status, document) out."""
-
-    def __init__(self, transport: EmbeddedTransport) -> None:
-        self.transport = transport
-
-    def __call__(self, method: str, target: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        raw = b"" if body is None else msgspec.json.encode(body)
-        sent = {**(JSON if raw else {}), **{name.replace("_", "-"): value for name, value in headers.items()}}
-        answer = self.transport.request(method, target, sent, raw)
-        return answer.status, msgspec.json.decode(answer.body)
-
-    def head(self) -> int:
-        """The project's latest position."""
-        return int(self("GET", f"{BASE}/changes?limit=1")[1]["position"])
-
-
-@pytest.fixture
-def door(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    monkeypatch.setenv("MUNIMENT_HOME", str(tmp_path / "home"))
-    transport = EmbeddedTransport(store_url)
-    made = Door(transport)
-    assert made("POST", f"{BASE}/experiments", {"name": "churn"})[0] == 201
-    yield made
-    transport.close()
 
 
 def start(door: Door, **fields: Any) -> str:

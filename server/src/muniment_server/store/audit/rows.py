@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from muniment.model.canonical import canonical
 from muniment.model.ledger import Finding
 from muniment.model.run import param_number
 from muniment_server.store import current, heads, ledger, tables
@@ -59,7 +60,7 @@ def _unreadable(connection: sa.Connection, project_id: int, project: str, no: in
                 current.to_record(kind, rows.one())
             except Exception as reason:  # noqa: BLE001
                 problem = f"record {no} cannot be read: {reason}".splitlines()[0]
-                return Finding(project=project, position=valid_from, where=table.name, problem=problem)
+                return Finding(project=project, position=valid_from, where=str(table.name), problem=problem)
     problem = f"record {no} cannot be read: {error}".splitlines()[0]
     return Finding(project=project, position=None, where="records", problem=problem)
 
@@ -114,7 +115,7 @@ def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, h
     expected = _replayed(connection, project_id, low, high)
     for kind, table in ((kind.name, kind.table) for kind in KINDS.values()):
         yield from _differences(
-            project, table.name, expected[kind], _stored_records(connection, kind, project_id, low, high)
+            project, str(table.name), expected[kind], _stored_records(connection, kind, project_id, low, high)
         )
     yield from _differences(project, "params", expected["params"], _stored_params(connection, project_id, low, high))
     yield from _differences(project, "tags", expected["tags"], _stored_tags(connection, project_id, low, high))
@@ -138,7 +139,7 @@ def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -
     for row in connection.execute(query):
         body = ledger.body_of(row.body) or {}
         if row.kind in body:
-            whole = (msgspec.json.encode(body[row.kind], order="sorted"),)
+            whole = (canonical(body[row.kind]),)
             _begin(made[row.kind], still, (row.kind, row.record), (row.record,), row.position, whole)
         for name, value in (body.get("params") or {}).items():
             made["params"][row.record, name, row.position] = (None, value, param_number(value))
@@ -181,7 +182,7 @@ def _stored_records(connection: sa.Connection, kind: str, project_id: int, low: 
     for row in connection.execute(query):
         body = msgspec.to_builtins(current.to_record(kind, row))
         del body["position"]
-        found[row.no, row.valid_from] = (row.valid_to, msgspec.json.encode(body, order="sorted"))
+        found[row.no, row.valid_from] = (row.valid_to, canonical(body))
     return found
 
 

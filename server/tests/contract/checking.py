@@ -116,12 +116,11 @@ class Checking:
         orders: tuple[asking.Order, ...],
         lifecycle: Any,
         limit: int,
-        number: int,
-        offset: int,
+        as_of: int | str | None,
+        position: int | None,
     ) -> None:
-        """A search with all its pages."""
+        """A search with all its pages, at a moment."""
         workspace = self.driver.first
-        as_of, position = self.driver.moment(number, offset)
         found: list[Body] = []
         token = None
         while True:

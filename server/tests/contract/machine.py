@@ -242,6 +242,31 @@ class Contract(Checking, RuleBasedStateMachine):
         self.check_evidence()
         self.check_times()
         self.write(again, process)
+        self.check_latest_series()
+
+    @rule(slot=recipes.SLOTS, params=st.sampled_from(({"lr": "0.1"}, {"n": "1"})), limit=st.integers(1, 4))
+    def params_arrive(self, slot: int, params: dict[str, str], limit: int) -> None:
+        """A param is found from the position at which it came, and not before."""
+        run = recipes.run_at(self.driver.model, slot)
+        self.driver.write(Op("run.params", run, {"params": params}))
+        head = self.driver.model.head
+        for where in asking.RUN_WHERES:
+            if where[0].startswith("params."):
+                for position in range(max(1, head - 1), head + 1):
+                    self.check_search("run", where, (), "any", limit, position, position)
+
+    @rule(recipe=recipes.LOG_NEAR, process=PROCESS)
+    def log_near(self, recipe: Body, process: int) -> None:
+        """Points that were logged before, one of them twice or with another value: more of the same is kept."""
+        self.write(recipe, process)
+        self.check_latest_series()
+
+    def check_latest_series(self) -> None:
+        """Every series as of each of the latest positions."""
+        model = self.driver.model
+        for position in range(max(1, model.head - 4), model.head + 1):
+            for run in model.state.of("run")[:4]:
+                self.check_series(run, "loss", position, position, (None, None), 9)
 
     @rule(error=st.sampled_from(("full", "bug")), compact=st.booleans())
     def keeper_fails(self, error: str, compact: bool) -> None:
@@ -351,7 +376,7 @@ class Contract(Checking, RuleBasedStateMachine):
     ) -> None:
         """Runs that match, page by page, now and as of the past."""
         for number in numbers:
-            self.check_search("run", where, tuple(orders), lifecycle, limit, number, offset)
+            self.check_search("run", where, tuple(orders), lifecycle, limit, *self.driver.moment(number, offset))
 
     @rule(
         where=st.sampled_from(asking.EXPERIMENT_WHERES),
@@ -364,7 +389,7 @@ class Contract(Checking, RuleBasedStateMachine):
         self, where: asking.Where, orders: list[asking.Order], lifecycle: str, number: int, offset: int
     ) -> None:
         """Experiments that match."""
-        self.check_search("experiment", where, tuple(orders), lifecycle, 1, number, offset)
+        self.check_search("experiment", where, tuple(orders), lifecycle, 1, *self.driver.moment(number, offset))
 
     @rule(limit=st.integers(1, 7), process=PROCESS)
     def page_feed(self, limit: int, process: int) -> None:

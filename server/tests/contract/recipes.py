@@ -90,6 +90,10 @@ WRITER_LOG = st.fixed_dictionaries({
     "ahead": st.sampled_from((1, 1, 1, 0, -1, 2)),
 })  # fmt: skip
 LOG_AGAIN = st.fixed_dictionaries({"do": st.just("run.log"), "again": st.integers(0, 99), "shuffled": st.booleans()})
+LOG_NEAR = st.fixed_dictionaries({
+    "do": st.just("run.log"), "again": st.integers(0, 99), "shuffled": st.booleans(),
+    "altered": st.sampled_from(("twice", "value")), "value": _VALUES,
+})  # fmt: skip
 WRITER_LOG_AGAIN = st.fixed_dictionaries({
     "do": st.just("run.log"), "again": st.integers(0, 99), "shuffled": st.booleans(),
     "writer": st.sampled_from(WRITERS), "ahead": st.sampled_from((1, 0)),
@@ -161,6 +165,7 @@ def _log(model: Model, recipe: Body, clock: int) -> Op:
         if not known:
             return Op("run.log", OWN[0], {"points": [("loss", 0, 0, 0)]})
         _, run, points = known[recipe["again"] % len(known)]
+        points = _altered(recipe, points)
         again: Body = {"points": list(points[::-1] if recipe["shuffled"] else points), "packed": True}
         return Op("run.log", run, {**again, **_sequence(model, recipe)})
     args: Body = dict(recipe["points"])
@@ -169,6 +174,16 @@ def _log(model: Model, recipe: Body, clock: int) -> Op:
     if not args["packed"]:  # JSON knows one NaN
         args["points"] = [(*rest, _NANS[0] if bits in _NANS else bits) for *rest, bits in args["points"]]
     return Op("run.log", run_at(model, recipe["run"]), {**args, **_sequence(model, recipe)})
+
+
+def _altered(recipe: Body, points: Any) -> Any:
+    """The points, one of them twice or with another value if the recipe says so."""
+    if recipe.get("altered") == "twice":
+        return (*points, points[0])
+    if recipe.get("altered") == "value":
+        key, step, time, _ = points[0]
+        return (*points, (key, step, time, recipe["value"]))
+    return points
 
 
 def _sequence(model: Model, recipe: Body) -> Body:

@@ -22,8 +22,14 @@ ID = "01a205ca50f87aee91880ce46b73743f"
 PATH = {
     "project": "default", "experiment": "none", "run": ID, "record": ID, "position": "1", "job": "none",
     "dataset": "none", "model": "none", "version": "1", "alias": "champion", "evaluation": ID,
+    "first": ID, "second": ID, "last": ID,
 }  # fmt: skip
-QUERIES = {"get_series": "key=a", "get_chart": "key=a", "get_consistency_proof": "first=1"}
+QUERIES = {
+    "find_best": "metric=auc&dataset=d@1",
+    "get_series": "key=a",
+    "get_chart": "key=a",
+    "get_consistency_proof": "first=1",
+}
 BODIES: dict[str, Any] = {
     "create_project": {"slug": "default"},
     "update_project": {},
@@ -36,6 +42,7 @@ BODIES: dict[str, Any] = {
     "erase_run": {"reason": "test"},
     "log_points": {"series": ["a"], "value": [1.0]},
     "search_records": {},
+    "compare_records": {"records": [ID, ID]},
     "create_job": {"name": "j"},
     "update_job": {},
     "create_dataset": {"name": "d"},

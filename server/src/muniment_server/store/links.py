@@ -89,6 +89,7 @@ def walk(
     depth: int,
     limit: int,
     as_of: int | None,
+    goal: int | None = None,
 ) -> Found:
     """Everything that a record descends from, or that descends from it, nearest first.
 
@@ -100,6 +101,7 @@ def walk(
         depth: links to follow at the most.
         limit: records to find at the most, the first one included.
         as_of: the position at which the links held; None is now.
+        goal: a record at which to stop.
     """
     made = Found({start: 0}, [], truncated=False)
     level = [start]
@@ -116,7 +118,7 @@ def walk(
                 reached.append(number)
             made.links.append(tuple(row))
         level = reached
-        if not level:
+        if not level or goal in made.depths:
             return made
     made.truncated = made.truncated or any(
         row[1] not in made.depths for row in _level(connection, project_id, direction, level, as_of)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from muniment_server.policy.access import Scope
-from muniment_server.store import current
+from muniment_server.store import current, heads
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import KINDS
 from muniment_server.store.projects import visible
@@ -29,6 +30,11 @@ class Reader:
         self.scope = scope
         self.project_id = project_id
         self.as_of = as_of
+
+    @property
+    def position(self) -> int:
+        """Everything up to this position is considered."""
+        return heads.read(self.connection, self.project_id).position if self.as_of is None else self.as_of
 
     def find(self, kind: str, record_id: str) -> Held | None:
         """The record with this id."""
@@ -68,6 +74,19 @@ class Reader:
         for start in range(0, len(numbers), 10_000):
             query = self._query(kind).where(table.c.no.in_(numbers[start : start + 10_000]))
             found.update((row.no, current.to_record(kind, row)) for row in self.connection.execute(query))
+        return found
+
+    def by_ids(self, kind: str, ids: Iterable[str]) -> dict[str, Any]:
+        """Records of a kind by their ids."""
+        wanted = sorted(set(ids))
+        found: dict[str, Any] = {}
+        for start in range(0, len(wanted), 10_000):
+            numbers = sa.select(records.c.no).where(
+                records.c.project_id == self.project_id, records.c.id.in_(wanted[start : start + 10_000])
+            )
+            for row in self.connection.execute(self._query(kind).where(KINDS[kind].table.c.no.in_(numbers))):
+                record = current.to_record(kind, row)
+                found[record.id] = record
         return found
 
     def _query(self, kind: str) -> sa.Select[Any]:

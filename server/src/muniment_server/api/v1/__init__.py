@@ -12,6 +12,7 @@ from muniment_server.api.v1 import (
     metrics,
     models,
     projects,
+    questions,
     runs,
     search,
 )
@@ -26,6 +27,7 @@ ROUTES: list[Route] = [
     *models.ROUTES,
     *evaluations.ROUTES,
     *links.ROUTES,
+    *questions.ROUTES,
     *search.ROUTES,
     *batch.ROUTES,
     *ledger.ROUTES,

@@ -9,7 +9,7 @@ import msgspec
 from muniment.model.link import Lineage, LineageQuery, NewLink
 from muniment_server.api.routing import Call, Route
 from muniment_server.policy.access import Permission
-from muniment_server.services import links
+from muniment_server.services import lineage, links
 
 _LINKS = "/v1/projects/{project}/links"
 
@@ -35,7 +35,7 @@ async def get_lineage(call: Call) -> Lineage:
     query: LineageQuery = call.query
     kinds = None if query.kinds is None else frozenset(query.kinds.split(","))
     return await asyncio.to_thread(
-        links.lineage, call.workspace, call.scope, call.project, call.path["record"],
+        lineage.lineage, call.workspace, call.scope, call.project, call.path["record"],
         direction=query.direction, depth=query.depth, limit=query.limit, kinds=kinds, as_of=query.as_of,
     )  # fmt: skip
 

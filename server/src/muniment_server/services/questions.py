@@ -165,7 +165,7 @@ class _Likeness:
                 yield other, Why(reason=found[0], mine=self._name(version), theirs=self._name(theirs), detail=found[1])
 
     def _descendants(self, number: int) -> dict[int, str]:
-        """Dataset versions that descend from an ancestor of one, or are its ancestors, with that ancestor's name."""
+        """Dataset versions that descend from an ancestor of one and are none of its ancestors; that ancestor's name."""
         walk = links.walk(
             self.reader.connection, self.reader.project_id, number, "upstream",
             depth=NODES_LIMIT, limit=NODES_LIMIT, as_of=self.reader.as_of,
@@ -180,7 +180,7 @@ class _Likeness:
                 depth=NODES_LIMIT, limit=NODES_LIMIT, as_of=self.reader.as_of,
             )  # fmt: skip
             for other in below.depths:
-                if other in self.others:
+                if other in self.others and other not in walk.depths:
                     found.setdefault(other, name)
         return found
 

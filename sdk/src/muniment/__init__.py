@@ -1,4 +1,4 @@
-"""Muniment: record experiments, runs and metrics, and ask what was best, now and as of the past.
+"""Muniment: record runs, data and models, and ask what was best, what made it and from what, now and as of the past.
 
 ::
 
@@ -16,7 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from muniment.client import Client
-    from muniment.fluent import best, connect, connection, disconnect, history, search, start_run
+    from muniment.fluent import (
+        best,
+        best_on,
+        compare,
+        connect,
+        connection,
+        dataset,
+        disconnect,
+        evaluate,
+        explain,
+        history,
+        lineage,
+        register,
+        search,
+        start_run,
+    )
     from muniment.model.errors import MunimentError
     from muniment.recorder import ActiveRun
 
@@ -25,10 +40,17 @@ __all__ = [
     "Client",
     "MunimentError",
     "best",
+    "best_on",
+    "compare",
     "connect",
     "connection",
+    "dataset",
     "disconnect",
+    "evaluate",
+    "explain",
     "history",
+    "lineage",
+    "register",
     "search",
     "start_run",
 ]
@@ -37,7 +59,25 @@ _HOMES = {
     "ActiveRun": "muniment.recorder",
     "Client": "muniment.client",
     "MunimentError": "muniment.model.errors",
-} | dict.fromkeys(("best", "connect", "connection", "disconnect", "history", "search", "start_run"), "muniment.fluent")
+} | dict.fromkeys(
+    (
+        "best",
+        "best_on",
+        "compare",
+        "connect",
+        "connection",
+        "dataset",
+        "disconnect",
+        "evaluate",
+        "explain",
+        "history",
+        "lineage",
+        "register",
+        "search",
+        "start_run",
+    ),
+    "muniment.fluent",
+)
 
 
 def __getattr__(name: str) -> Any:

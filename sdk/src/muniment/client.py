@@ -7,11 +7,27 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from muniment.model.dataset import Dataset, DatasetVersion, NewDataset, NewDatasetVersion
 from muniment.model.errors import MunimentError, all_errors
+from muniment.model.evaluation import Evaluation, NewEvaluation
 from muniment.model.experiment import Experiment, NewExperiment
 from muniment.model.ids import new_id
+from muniment.model.job import Job, NewJob
+from muniment.model.link import Lineage, LineageQuery, NewLink
 from muniment.model.metric import Chart, NewPoints, PointsWritten, Series
+from muniment.model.model import Model, ModelVersion, NewModel, NewModelVersion
 from muniment.model.project import NewProject, Project
+from muniment.model.question import (
+    AncestryDifference,
+    Best,
+    BestQuery,
+    Compare,
+    Comparison,
+    History,
+    Path,
+    Reproducibility,
+    SimilarRuns,
+)
 from muniment.model.run import NewRun, Run, RunChange, RunData
 from muniment.model.search import Page, Query
 from muniment.transport import Answer, open_transport
@@ -122,6 +138,99 @@ class Client:
         """One series as it is drawn."""
         query = _query(key=key, buckets=buckets, as_of=as_of)
         return self.call("GET", f"{self._base}/runs/{run}/series/chart{query}", Chart)
+
+    # records
+
+    def create_job(self, new: NewJob) -> Job:
+        """Create a job; one that exists with the same content is returned."""
+        return self.call("POST", f"{self._base}/jobs", Job, new)
+
+    def create_dataset(self, new: NewDataset) -> Dataset:
+        """Create a dataset; one that exists with the same content is returned."""
+        return self.call("POST", f"{self._base}/datasets", Dataset, new)
+
+    def create_dataset_version(self, dataset: str, new: NewDatasetVersion) -> DatasetVersion:
+        """Record a version of a dataset; the same version, or the same digest, is returned as it is."""
+        once = new.version is None and new.digest is None
+        target = f"{self._base}/datasets/{_part(dataset)}/versions"
+        return self.call("POST", target, DatasetVersion, new, once=once)
+
+    def get_dataset_version(self, dataset: str, version: str, *, as_of: int | str | None = None) -> DatasetVersion:
+        """One version of a dataset; ``latest`` is the youngest."""
+        target = f"{self._base}/datasets/{_part(dataset)}/versions/{_part(version)}{_query(as_of=as_of)}"
+        return self.call("GET", target, DatasetVersion)
+
+    def create_model(self, new: NewModel) -> Model:
+        """Create a model; one that exists with the same content is returned."""
+        return self.call("POST", f"{self._base}/models", Model, new)
+
+    def create_model_version(self, model: str, new: NewModelVersion) -> ModelVersion:
+        """Register a version of a model."""
+        target = f"{self._base}/models/{_part(model)}/versions"
+        return self.call("POST", target, ModelVersion, new, once=new.version is None)
+
+    def get_model_version(self, model: str, version: str | int, *, as_of: int | str | None = None) -> ModelVersion:
+        """One version of a model, by number, alias or ``latest``."""
+        target = f"{self._base}/models/{_part(model)}/versions/{_part(str(version))}{_query(as_of=as_of)}"
+        return self.call("GET", target, ModelVersion)
+
+    def set_alias(self, model: str, alias: str, version: str | int) -> None:
+        """Let an alias of a model mean a version from now on."""
+        self.call("PUT", f"{self._base}/models/{_part(model)}/aliases/{_part(alias)}", dict, {"version": version})
+
+    def create_evaluation(self, new: NewEvaluation) -> Evaluation:
+        """Record how good a model version is on a dataset version or a slice of it."""
+        return self.call("POST", f"{self._base}/evaluations", Evaluation, new, once=new.id is None)
+
+    def add_links(self, links: list[NewLink]) -> None:
+        """Record that data flowed from one record to another; what holds already stays."""
+        self.call("POST", f"{self._base}/links", dict, {"links": links})
+
+    # questions
+
+    def lineage(self, record: str, query: LineageQuery) -> Lineage:
+        """What a record descends from, or what descends from it."""
+        asked = {name: getattr(query, name) for name in query.__struct_fields__}
+        return self.call("GET", f"{self._base}/lineage/{_part(record)}{_query(**asked)}", Lineage)
+
+    def best_on(self, query: BestQuery) -> Best:
+        """The runs that scored best on a dataset version or a slice of it."""
+        asked = {name: getattr(query, name) for name in query.__struct_fields__}
+        return self.call("GET", f"{self._base}/best{_query(**asked)}", Best)
+
+    def similar_runs(self, run: str, *, limit: int = 20, as_of: int | str | None = None) -> SimilarRuns:
+        """Runs on data like that of a run, each with its reasons."""
+        target = f"{self._base}/runs/{run}/similar{_query(limit=limit, as_of=as_of)}"
+        return self.call("GET", target, SimilarRuns)
+
+    def reproducibility(self, model: str, version: str | int, *, as_of: int | str | None = None) -> Reproducibility:
+        """Everything that made a model version, and what is missing to make it again."""
+        target = f"{self._base}/models/{_part(model)}/versions/{_part(str(version))}/reproducibility"
+        return self.call("GET", target + _query(as_of=as_of), Reproducibility)
+
+    def compare(self, records: list[str], *, as_of: int | str | None = None) -> Comparison:
+        """Only the fields in which some records of one kind differ."""
+        return self.call("POST", f"{self._base}/compare", Comparison, Compare(records=records, as_of=as_of))
+
+    def changes_of(self, record: str, *, after: int = 0, as_of: int | str | None = None) -> History:
+        """Everything that happened to a record, each field before and after."""
+        return self.call(
+            "GET", f"{self._base}/records/{_part(record)}/changes{_query(after=after, as_of=as_of)}", History
+        )
+
+    def path(self, first: str, last: str, *, as_of: int | str | None = None) -> Path:
+        """How data came from one record to another, by the fewest links."""
+        return self.call("GET", f"{self._base}/lineage/{_part(first)}/path/{_part(last)}{_query(as_of=as_of)}", Path)
+
+    def ancestry_difference(self, first: str, second: str, *, as_of: int | str | None = None) -> AncestryDifference:
+        """What only one of two records descends from."""
+        target = f"{self._base}/lineage/{_part(first)}/difference/{_part(second)}{_query(as_of=as_of)}"
+        return self.call("GET", target, AncestryDifference)
+
+
+def _part(text: str) -> str:
+    """A part of a path, whatever it holds."""
+    return quote(text, safe="")
 
 
 def _query(**values: Any) -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, SupportsFloat
 
 import msgspec
 
 from muniment.client import Client
+from muniment.model.dataset import DEFAULT_NAMESPACE, DatasetVersion, NewDataset, NewDatasetVersion
 from muniment.model.errors import NotFound
+from muniment.model.evaluation import Evaluation, NewEvaluation, Threshold
 from muniment.model.ids import new_id
+from muniment.model.link import Direction, Lineage, LineageQuery
+from muniment.model.model import ModelVersion, NewModel, NewModelVersion
+from muniment.model.question import Best, BestQuery, Comparison, Reproducibility
 from muniment.model.run import NewRun, RunData, RunKind
 from muniment.model.search import Query
 from muniment.recorder import ActiveRun, plain
@@ -158,3 +163,128 @@ def history(run: str, metric: str, *, as_of: int | str | None = None) -> list[tu
         if found.next is None:
             return points
         page = found.next
+
+
+def dataset(
+    name: str,
+    *,
+    namespace: str = DEFAULT_NAMESPACE,
+    version: str | None = None,
+    digest: str | None = None,
+    made_by: ActiveRun | None = None,
+    **content: Any,
+) -> DatasetVersion:
+    """Record a version of a dataset, which is created if it does not exist.
+
+    Args:
+        name: of the dataset.
+        namespace: where names of its kind are unique, such as a database's address.
+        version: what its producer calls it; without one, the digest tells versions apart.
+        digest: what identifies the content, such as ``sha256:…``.
+        made_by: the run that wrote it.
+        content: ``schema``, ``slices``, ``sources``, ``rows``, ``bytes``, ``license``, ``profile``, as
+            `muniment.model.dataset.NewDatasetVersion` has them.
+    """
+    used = connection()
+    made = used.create_dataset(NewDataset(name=name, namespace=namespace))
+    run = None if made_by is None else made_by.id
+    return used.create_dataset_version(made.id, NewDatasetVersion(version=version, digest=digest, run=run, **content))
+
+
+def register(model: str, run: ActiveRun | None = None, *, aliases: Iterable[str] = (), **content: Any) -> ModelVersion:
+    """Register the next version of a model, which is created if it does not exist.
+
+    Args:
+        model: its name.
+        run: the run that made it.
+        aliases: names that shall mean this version from now on, such as ``champion``.
+        content: ``uri``, ``digest``, ``signature``, ``framework``, ``metadata``, ``stage``, ``description``, as
+            `muniment.model.model.NewModelVersion` has them.
+    """
+    used = connection()
+    made = used.create_model(NewModel(name=model))
+    new = NewModelVersion(run=None if run is None else run.id, aliases=list(aliases), **content)
+    return used.create_model_version(made.id, new)
+
+
+def evaluate(
+    model_version: ModelVersion | str,
+    dataset_version: DatasetVersion | str,
+    metrics: Mapping[str, SupportsFloat],
+    *,
+    slice: str | None = None,  # noqa: A002 - the field's own word
+    thresholds: Mapping[str, Threshold] | None = None,
+    run: ActiveRun | None = None,
+) -> Evaluation:
+    """Record how good a model version is on a dataset version, or on a slice of it; thresholds give the verdict.
+
+    Args:
+        model_version: the version, or its name, such as ``risk@3`` or ``risk@champion``.
+        dataset_version: the version, or its name, such as ``customers@2026-11``.
+        metrics: values by name.
+        slice: of the dataset version.
+        thresholds: what metrics have to reach.
+        run: the run that evaluated.
+    """
+    return connection().create_evaluation(
+        NewEvaluation(
+            model_version=model_version if isinstance(model_version, str) else model_version.id,
+            dataset_version=dataset_version if isinstance(dataset_version, str) else dataset_version.id,
+            slice=slice,
+            run=None if run is None else run.id,
+            metrics={name: float(value) for name, value in metrics.items()},
+            thresholds=dict(thresholds or {}),
+        )
+    )
+
+
+def lineage(
+    record: str,
+    *,
+    direction: Direction = "upstream",
+    depth: int = 100,
+    kinds: Iterable[str] | None = None,
+    as_of: int | str | None = None,
+) -> Lineage:
+    """What a record descends from, or what descends from it.
+
+    Args:
+        record: such as ``model:risk@3``, ``dataset:customers@latest`` or an id.
+        direction: against the flow of data, or with it.
+        depth: links to follow at the most.
+        kinds: kinds of records to answer; everything if left out.
+        as_of: a position or a time to ask the past.
+    """
+    query = LineageQuery(
+        direction=direction, depth=depth, kinds=None if kinds is None else ",".join(kinds),
+        as_of=None if as_of is None else str(as_of),
+    )  # fmt: skip
+    return connection().lineage(record, query)
+
+
+def best_on(
+    metric: str,
+    dataset_version: str,
+    *,
+    slice: str | None = None,  # noqa: A002 - the field's own word
+    maximize: bool = True,
+    limit: int = 10,
+    as_of: int | str | None = None,
+) -> Best:
+    """The runs that scored best on a dataset version such as ``customers@3``, or on a slice of it."""
+    query = BestQuery(
+        metric=metric, dataset=dataset_version, slice=slice, order="greatest" if maximize else "least", limit=limit,
+        as_of=None if as_of is None else str(as_of),
+    )  # fmt: skip
+    return connection().best_on(query)
+
+
+def explain(model_version: str, *, as_of: int | str | None = None) -> Reproducibility:
+    """Everything that made a model version such as ``risk@champion``, and what is missing to make it again."""
+    model, _, version = model_version.rpartition("@")
+    return connection().reproducibility(model, version, as_of=as_of)
+
+
+def compare(*records: str, as_of: int | str | None = None) -> Comparison:
+    """Only the fields in which some records of one kind differ: ids of runs, or names such as ``model:risk@3``."""
+    return connection().compare(list(records), as_of=as_of)

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Self, SupportsFloat
 
 from muniment.client import Client
+from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import MunimentError
 from muniment.model.ids import new_id
+from muniment.model.link import NewLink
 from muniment.model.metric import NewPoints
 from muniment.model.run import Run, RunChange, RunState
 
@@ -79,6 +81,16 @@ class ActiveRun:
         """Set tags; None removes one."""
         self._client.set_tags(self.id, dict(tags))
 
+    def use(self, version: DatasetVersion | str, role: str = "") -> None:
+        """Record that this run read a dataset version.
+
+        Args:
+            version: the version, or its name, such as ``customers@3``.
+            role: what for, such as ``training``, ``validation`` or ``reference``.
+        """
+        upstream = f"dataset:{version}" if isinstance(version, str) and "@" in version else _id(version)
+        self._client.add_links([NewLink(upstream=upstream, downstream=self.id, type="used", role=role)])
+
     def flush(self) -> None:
         """Send what was gathered; when this returns, it is durable."""
         with self._lock:
@@ -124,6 +136,10 @@ class ActiveRun:
         self._timestamp = array("q")
         self._value = array("d")
         self._begun = time.monotonic()
+
+
+def _id(record: DatasetVersion | str) -> str:
+    return record if isinstance(record, str) else record.id
 
 
 def _packed(column: array[Any]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -20,7 +19,9 @@ def demo(
     url: Annotated[str | None, typer.Option(help="Record to a running server instead of a store.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Do nothing if the demo is there already.")] = False,
 ) -> None:
-    """Train a sweep of scikit-learn models on the data sets it ships, and record every run.
+    """Train a sweep of scikit-learn models on the data sets it ships, and record all of it.
+
+    The data and how it was divided, every run, and the best models with how good they are on what was held out.
 
     Examples:
       muniment demo
@@ -29,30 +30,17 @@ def demo(
     """
     if find_spec("sklearn") is None:
         raise Unavailable("the demo trains scikit-learn models: pip install 'muniment[demo]'")
-    from muniment_server.commands import sweep  # noqa: PLC0415 - it imports scikit-learn
+    from muniment_server.commands import record  # noqa: PLC0415 - it imports scikit-learn
 
     target = url or store_url(store)
     fluent.connect(target)
     try:
         if once and fluent.search("tags.demo = 'sweep'", limit=1, columns=[]):
             return
-        trials = list(sweep.trials())
-        splits = {name: sweep.load(name) for name in sweep.DATASETS}
         columns = TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task("training", total=len(trials))
-            for number, trial in enumerate(trials, start=1):
-                progress.update(task, description=f"{trial.dataset} · {trial.model}")
-                with fluent.start_run(
-                    trial.dataset,
-                    f"{trial.model}-{number:02}",
-                    params={"model": trial.model, **trial.params},
-                    tags={"demo": "sweep", "scikit-learn": version("scikit-learn")},
-                    seeds={"numpy": sweep.SEED},
-                ) as run:
-                    sweep.train(trial, splits[trial.dataset], run)
-                progress.advance(task)
+            count = record.everything(progress)
     finally:
         fluent.disconnect()
     option = f" --url {target}" if url or store else ""
-    typer.echo(f"recorded {len(trials)} runs; ask which is best: muniment best accuracy{option}")
+    typer.echo(f"recorded {count} runs; ask which is best: muniment best accuracy{option}")

@@ -1,0 +1,138 @@
+"""The demo, recorded: data and its parts, training runs, the finalists' models and how good they are."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from importlib.metadata import distributions, version
+
+import msgspec
+from rich.progress import Progress
+
+from muniment import ActiveRun, fluent
+from muniment.model.dataset import DatasetVersion, Source
+from muniment.model.evaluation import Threshold
+from muniment.model.model import Framework, ModelVersion, Signature
+from muniment.model.run import Environment, RunChange
+from muniment.model.schema import Column
+from muniment_server.commands import sweep
+
+RELEASE = version("scikit-learn")
+_TAGS = {"demo": "sweep", "scikit-learn": RELEASE}
+
+
+class Finalist(msgspec.Struct, frozen=True):
+    """A trained model that may be registered."""
+
+    trained: sweep.Trained
+    trial: sweep.Trial
+    run: ActiveRun
+
+
+def everything(progress: Progress) -> int:
+    """Record the whole demo; how many runs it has."""
+    trials = list(sweep.trials())
+    runs = 0
+    task = progress.add_task("preparing", total=len(trials))
+    for name, load in sweep.DATASETS.items():
+        data = load()
+        parts, prepared = _prepare(name, data)
+        runs += 1
+        finalists: list[Finalist] = []
+        for number, trial in enumerate(trials, start=1):
+            if trial.dataset != name:
+                continue
+            progress.update(task, description=f"{name} · {trial.model}")
+            finalists.append(_train(trial, number, parts, prepared))
+            progress.advance(task)
+            runs += 1
+        progress.update(task, description=f"{name} · evaluating")
+        runs += _judge(name, data, parts, prepared, finalists)
+    return runs
+
+
+def _environment(run: ActiveRun) -> None:
+    packages = sorted({f"{found.metadata['Name']}=={found.version}" for found in distributions()})
+    digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()
+    made = Environment(python=platform.python_version(), packages_digest=digest)
+    fluent.connection().update_run(run.id, RunChange(environment=made))
+
+
+def _prepare(name: str, data: sweep.Data) -> tuple[sweep.Split, DatasetVersion]:
+    """Divide a data set; the run that did it read the raw version and wrote the divided one."""
+    raw = fluent.dataset(
+        name,
+        namespace=sweep.NAMESPACE,
+        version=RELEASE,
+        digest=data.digest,
+        sources=[Source(uri=f"sklearn.datasets.load_{name.replace('-', '_')}", format="numpy", version=RELEASE)],
+        schema=data.schema,
+        rows=len(data.y),
+    )
+    seeds = {"numpy": sweep.SEED}
+    with fluent.start_run(name, f"divide-{name}", kind="processing", tags=_TAGS, seeds=seeds) as run:
+        run.use(raw, role="source")
+        parts = sweep.split(data)
+        prepared = fluent.dataset(
+            name,
+            digest=sweep.digest_of(parts.train_x, parts.valid_x),
+            schema=data.schema,
+            slices=sweep.slices(data, parts),
+            rows=len(data.y),
+            made_by=run,
+        )
+    return parts, prepared
+
+
+def _train(trial: sweep.Trial, number: int, parts: sweep.Split, prepared: DatasetVersion) -> Finalist:
+    with fluent.start_run(
+        trial.dataset,
+        f"{trial.model}-{number:02}",
+        params={"model": trial.model, **trial.params},
+        tags=_TAGS,
+        seeds={"numpy": sweep.SEED},
+    ) as run:
+        run.use(prepared, role="training")
+        _environment(run)
+        trained = sweep.train(trial, parts, run)
+    return Finalist(trained, trial, run)
+
+
+def _judge(name: str, data: sweep.Data, parts: sweep.Split, prepared: DatasetVersion, finalists: list[Finalist]) -> int:
+    """Register the best, evaluate each on every slice that was held out, and crown one; how many runs that took."""
+    best = sorted(finalists, key=lambda finalist: -finalist.trained.accuracy)[: sweep.FINALISTS]
+    with fluent.start_run(name, f"judge-{name}", kind="evaluation", tags=_TAGS) as run:
+        run.use(prepared, role="test")
+        judged = [(_evaluated(name, data, parts, prepared, finalist, run), finalist) for finalist in best]
+    ranked = sorted(judged, key=lambda pair: -pair[0][1])
+    for alias, ((made, _), _) in zip(("champion", "challenger"), ranked, strict=False):
+        fluent.connection().set_alias(name, alias, made.version)
+    return 1
+
+
+def _evaluated(
+    name: str, data: sweep.Data, parts: sweep.Split, prepared: DatasetVersion, finalist: Finalist, run: ActiveRun
+) -> tuple[ModelVersion, float]:
+    """The registered version and its accuracy on the whole of what was held out."""
+    classes = [Column(name=f"p_{label}", type="float64") for label in sorted(set(data.y.tolist()))]
+    made = fluent.register(
+        name,
+        finalist.run,
+        signature=Signature(inputs=data.schema[:-1], outputs=classes),
+        framework=Framework(name="scikit-learn", version=RELEASE),
+        digest=sweep.digest_of(finalist.trained.predict(parts.valid_x)),
+        metadata={"digest_of": "predictions on the validation part"},
+    )
+    whole = 0.0
+    for part, (x, y) in _held_out(parts):
+        found = sweep.scores(finalist.trained.predict, x, y)
+        fluent.evaluate(
+            made, prepared, found, slice=part, run=run, thresholds={"accuracy": Threshold(min=sweep.THRESHOLDS[name])}
+        )
+        whole = found["accuracy"] if part == "test" else whole
+    return made, whole
+
+
+def _held_out(parts: sweep.Split) -> Iterator[tuple[str, tuple[object, object]]]:
+    yield from parts.held_out.items()

@@ -1,0 +1,38 @@
+"""The guide to questions shows what the demo's store answers; `MUNIMENT_UPDATE=1` writes the answers anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from docs.test_readme import command, run
+
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "questions.md"
+ASKED = re.compile(r"<!-- asked -->\n```python\n(.*?)```\n```text\n(.*?)```", re.DOTALL)
+LOOSE = re.compile(r"[0-9a-f]{32}|\d\.\d{3}")
+"""Ids, and scores that depend on the machine's arithmetic."""
+_MARK = "=== answer ==="
+
+
+@pytest.fixture(scope="module")
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    store = f"sqlite:///{tmp_path_factory.mktemp('questions') / 'demo.db'}"
+    run(command("muniment demo"), store)
+    return store
+
+
+def test_the_answers_are_those_that_stand_there(demo_store: str) -> None:
+    text = GUIDE.read_text("utf-8")
+    asked = ASKED.findall(text)
+    assert len(asked) == text.count("```python")
+    programs = "".join(f"{program}\nprint({_MARK!r})\n" for program, _ in asked)
+    answers = run([sys.executable, "-c", f"import muniment\n{programs}"], demo_store).split(f"{_MARK}\n")
+    for (program, shown), answer in zip(asked, answers, strict=False):
+        if os.environ.get("MUNIMENT_UPDATE"):
+            text = text.replace(f"{program}```\n```text\n{shown}```", f"{program}```\n```text\n{answer}```")
+        else:
+            assert LOOSE.sub("#", answer) == LOOSE.sub("#", shown), program
+    GUIDE.write_text(text, "utf-8")

@@ -6,11 +6,21 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from muniment.model.dataset import Dataset, DatasetVersion
+from muniment.model.evaluation import Evaluation
 from muniment.model.experiment import Experiment
+from muniment.model.job import Job
+from muniment.model.model import Model, ModelVersion
 from muniment.model.run import RunData
 
 PAGE_LIMIT = 10_000
 """Records in one page."""
+
+
+Kind = Literal[
+    "run", "experiment", "job", "dataset", "dataset_version", "model", "model_version", "evaluation",
+]  # fmt: skip
+"""Kinds that can be searched."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +31,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     single one such as ``metrics.auc``; None is everything. `as_of` is a position or an RFC 3339 time.
     """
 
-    kind: Literal["run", "experiment"] = "run"
+    kind: Kind = "run"
     where: str = ""
     order_by: list[str] = []
     limit: Annotated[int, msgspec.Meta(ge=0, le=PAGE_LIMIT)] = 100
@@ -38,6 +48,12 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     runs: list[RunData] = []
     experiments: list[Experiment] = []
+    jobs: list[Job] = []
+    datasets: list[Dataset] = []
+    dataset_versions: list[DatasetVersion] = []
+    models: list[Model] = []
+    model_versions: list[ModelVersion] = []
+    evaluations: list[Evaluation] = []
     next: str | None = None
     total: int | None = None
     position: int

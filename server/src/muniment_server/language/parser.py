@@ -174,8 +174,12 @@ class _Builder(Transformer[Token, Any]):
         if rest and (first.lower() in _ATTRIBUTE_PREFIXES or first.lower() == self.vocabulary.kind):
             words = rest
         attribute = self.vocabulary.attributes.get(".".join(words).lower())
+        relation = self.vocabulary.relations.get(".".join((str(first), *rest)).lower())
+        if attribute is None and relation is not None:
+            return Field("relation", relation.name)
         if attribute is None:
-            known = ", ".join(sorted({a.name for a in self.vocabulary.attributes.values()}))
+            of_both = (*self.vocabulary.attributes.values(), *self.vocabulary.relations.values())
+            known = ", ".join(sorted({a.name for a in of_both}))
             families = "".join(f", {family}s.KEY" for family in sorted(self.vocabulary.families))
             raise self.wrong(f"{'.'.join((str(first), *rest))} is not known; it can be {known}{families}")
         return Field("attribute", attribute.name)
@@ -215,7 +219,7 @@ class _Builder(Transformer[Token, Any]):
 
     def likeness(self, field: Field, *rest: Any) -> Node:
         *negation, word, literal = rest
-        if field.kind == "metric" or (field.kind == "attribute" and self.type_of(field) != "text"):
+        if field.kind == "metric" or (field.kind in {"attribute", "relation"} and self.type_of(field) != "text"):
             raise self.wrong(f"LIKE compares text, and {field} is none")
         return Like(field, literal.raw, word.upper() == "ILIKE", bool(negation))
 
@@ -240,12 +244,15 @@ class _Builder(Transformer[Token, Any]):
         return item
 
     def order(self, field: Field, direction: Token | None = None) -> Order:
+        if field.kind == "relation":
+            raise self.wrong(f"{field} may have many values, so nothing can be sorted by it")
         return Order(field, direction is not None and direction.upper() == "DESC")
 
     # types
 
     def type_of(self, field: Field) -> str:
-        return next(a.type for a in self.vocabulary.attributes.values() if a.name == field.name)
+        asked = self.vocabulary.relations if field.kind == "relation" else self.vocabulary.attributes
+        return next(a.type for a in asked.values() if a.name == field.name)
 
     def value(self, field: Field, literal: _Literal, op: str) -> Value:
         raw = literal.raw

@@ -13,19 +13,19 @@ import msgspec
 
 Aggregate = Literal["last", "first", "min", "max", "count"]
 Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
-FieldKind = Literal["metric", "param", "tag", "attribute"]
+FieldKind = Literal["metric", "param", "tag", "attribute", "relation"]
 Value = str | float | int | datetime
 
 
 class Field(msgspec.Struct, frozen=True):
-    """What is compared: a metric's aggregate, a param, a tag, or an attribute of the record itself."""
+    """What is compared: a metric's aggregate, a param, a tag, an attribute of the record itself, or of one related."""
 
     kind: FieldKind
     name: str
     aggregate: Aggregate = "last"
 
     def __str__(self) -> str:
-        if self.kind == "attribute":
+        if self.kind in {"attribute", "relation"}:
             return self.name
         spelled = f"{self.kind}s.`{self.name}`"
         return spelled if self.kind != "metric" or self.aggregate == "last" else f"{self.aggregate}({spelled})"

@@ -24,6 +24,17 @@ class Vocabulary(msgspec.Struct, frozen=True):
     """By every accepted spelling."""
     families: frozenset[str]
     """Which of metric, param and tag the kind has."""
+    relations: dict[str, Attribute] = {}
+    """What may be asked of records that belong to one, such as the data a run used; any of them may meet it."""
+
+
+_COMMON: tuple[tuple[str, AttributeType, tuple[str, ...]], ...] = (
+    ("id", "id", ()),
+    ("lifecycle", "text", ()),
+    ("created_at", "time", ()),
+    ("position", "integer", ()),
+)
+_TAGGED = frozenset(("tag",))
 
 
 def _attributes(*rows: tuple[str, AttributeType, tuple[str, ...]]) -> dict[str, Attribute]:
@@ -54,6 +65,7 @@ RUNS = Vocabulary(
         ("position", "integer", ()),
     ),
     frozenset(("metric", "param", "tag")),
+    _attributes(("dataset.name", "text", ()), ("dataset.namespace", "text", ()), ("dataset.version", "text", ())),
 )
 
 EXPERIMENTS = Vocabulary(
@@ -69,4 +81,83 @@ EXPERIMENTS = Vocabulary(
     frozenset(),
 )
 
-KINDS = {vocabulary.kind: vocabulary for vocabulary in (RUNS, EXPERIMENTS)}
+JOBS = Vocabulary(
+    "job",
+    _attributes(
+        *_COMMON,
+        ("namespace", "text", ()),
+        ("name", "text", ()),
+        ("type", "text", ()),
+        ("description", "text", ()),
+    ),
+    _TAGGED,
+)
+
+DATASETS = Vocabulary(
+    "dataset",
+    _attributes(*_COMMON, ("namespace", "text", ()), ("name", "text", ()), ("description", "text", ())),
+    _TAGGED,
+)
+
+_OF_DATASETS = _attributes(
+    ("dataset.name", "text", ()), ("dataset.namespace", "text", ()), ("dataset.version", "text", ())
+)
+_OF_MODELS = _attributes(("model.name", "text", ()), ("model.version", "integer", ()), ("model.alias", "text", ()))
+
+DATASET_VERSIONS = Vocabulary(
+    "dataset_version",
+    _attributes(
+        *_COMMON,
+        ("dataset", "id", ()),
+        ("version", "text", ()),
+        ("digest", "text", ()),
+        ("rows", "integer", ()),
+        ("bytes", "integer", ()),
+        ("license", "text", ()),
+    ),
+    _TAGGED,
+    {name: of for name, of in _OF_DATASETS.items() if name != "dataset.version"},
+)
+
+MODELS = Vocabulary(
+    "model",
+    _attributes(*_COMMON, ("name", "text", ()), ("description", "text", ())),
+    _TAGGED,
+)
+
+MODEL_VERSIONS = Vocabulary(
+    "model_version",
+    _attributes(
+        *_COMMON,
+        ("model", "id", ()),
+        ("version", "integer", ()),
+        ("run", "id", ("run_id",)),
+        ("uri", "text", ("source_path",)),
+        ("digest", "text", ()),
+        ("stage", "text", ("current_stage",)),
+        ("description", "text", ()),
+    ),
+    _TAGGED,
+    {name: of for name, of in _OF_MODELS.items() if name != "model.version"},
+)
+
+EVALUATIONS = Vocabulary(
+    "evaluation",
+    _attributes(
+        *_COMMON,
+        ("model_version", "id", ()),
+        ("dataset_version", "id", ()),
+        ("slice", "text", ()),
+        ("run", "id", ()),
+        ("verdict", "text", ()),
+    ),
+    _TAGGED,
+    {**_OF_DATASETS, **_OF_MODELS},
+)
+
+KINDS = {
+    vocabulary.kind: vocabulary
+    for vocabulary in (
+        RUNS, EXPERIMENTS, JOBS, DATASETS, DATASET_VERSIONS, MODELS, MODEL_VERSIONS, EVALUATIONS,
+    )
+}  # fmt: skip

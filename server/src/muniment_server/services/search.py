@@ -39,9 +39,9 @@ def search(workspace: Workspace, scope: Scope, project: str, query: Query) -> Pa
         rows, token = pages.page(source, where, orders, extra, query.limit, question, query.page)
         total = pages.count(source, where, extra) if query.count else None
         position = at if at is not None else heads.read(connection, ref.no).position
-        if query.kind == "experiment":
-            found = [current.to_record("experiment", row) for row in rows]
-            return Page(experiments=found, next=token, total=total, position=position)
+        if query.kind != "run":
+            found = [current.to_record(query.kind, row) for row in rows]
+            return Page(**{f"{query.kind}s": found}, next=token, total=total, position=position)
         data = runs.with_data(connection, ref.no, rows, columns, at)
     return Page(runs=data, next=token, total=total, position=position)
 

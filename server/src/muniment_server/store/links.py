@@ -108,7 +108,8 @@ def walk(
     other = 1 if direction == "upstream" else 0
     for distance in range(1, depth + 1):
         reached: list[int] = []
-        for row in _rows(connection, project_id, direction, level, as_of):
+        # in order, so that the same question is cut short at the same record on every engine
+        for row in sorted(map(tuple, _rows(connection, project_id, direction, level, as_of))):
             number = row[other]
             if number not in made.depths:
                 if len(made.depths) >= limit:
@@ -116,7 +117,7 @@ def walk(
                     continue
                 made.depths[number] = distance
                 reached.append(number)
-            made.links.append(tuple(row))
+            made.links.append(row)
         level = reached
         if not level or goal in made.depths:
             return made

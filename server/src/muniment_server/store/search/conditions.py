@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or, Value
 from muniment_server.store import current
 from muniment_server.store.dialects import folded_ascii, matches, pattern_for
+from muniment_server.store.search import relations
 from muniment_server.store.search.source import Source
 from muniment_server.store.tables import PREFIX, experiments, prefix
 
@@ -38,6 +39,8 @@ def condition(source: Source, node: Node) -> sa.ColumnElement[bool]:
         return sa.not_(condition(source, node.item))
     if isinstance(node, Missing):
         return _missing(source, node.field)
+    if node.field.kind == "relation":
+        return relations.has(source, node.field, lambda column: _compared(source, column, node))
     if node.field.kind == "attribute":
         return _attribute(source, node)
     if node.field.kind == "metric":
@@ -48,6 +51,8 @@ def condition(source: Source, node: Node) -> sa.ColumnElement[bool]:
 def _missing(source: Source, field: Field) -> sa.ColumnElement[bool]:
     if field.kind == "attribute":
         return column_of(source, field).is_(None)
+    if field.kind == "relation":
+        return sa.not_(relations.has(source, field, lambda _: sa.true()))
     return sa.not_(source.has(field, lambda _: sa.true()))
 
 

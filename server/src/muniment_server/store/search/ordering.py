@@ -16,8 +16,11 @@ from muniment_server.store.search.conditions import column_of
 from muniment_server.store.search.source import Source
 from muniment_server.store.tables import params, summaries, tags
 
-NULLABLE = frozenset(("parent", "description", "user", "started_at", "ended_at"))
-"""Attributes that a record may lack."""
+
+def nullable(source: Source, field: Field) -> bool:
+    """Whether a record may lack an attribute."""
+    column = source.table.c.get(field.name)
+    return column is not None and bool(column.nullable)
 
 
 class Component(msgspec.Struct, frozen=True):
@@ -40,7 +43,7 @@ def stretches(source: Source, order: Order) -> list[Stretch]:
     if field.kind == "attribute":
         column = column_of(source, field)
         present = (Component(column, down),)
-        if field.name not in NULLABLE:
+        if not nullable(source, field):
             return [Stretch(sa.true(), present)]
         return [Stretch(column.isnot(None), present), Stretch(column.is_(None), ())]
     if source.key(field) is None:

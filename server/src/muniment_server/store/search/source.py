@@ -48,7 +48,7 @@ class Source:
         self.as_of = as_of
         self.table = KINDS[kind].table
         mentioned = set(fields)
-        names = {field.name for field in mentioned if field.kind != "attribute"}
+        names = {field.name for field in mentioned if field.kind not in {"attribute", "relation"}}
         self.keys = points.key_numbers(connection, project_id, names) if names else {}
         self._overlays: dict[Field, Any] = {}
         if as_of is not None:

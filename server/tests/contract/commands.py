@@ -108,7 +108,7 @@ class Model:
 
         draft = Draft(self, fresh)
         try:
-            answer = _batch(draft, op) if op.do == "batch" else _COMMANDS[op.do](draft, op, 0)
+            answer = _batch(draft, op) if op.do == "batch" else COMMANDS[op.do](draft, op, 0)
         except Refused as refused:
             return Outcome(error=refused.code)
         self._commit(draft, op, answer)
@@ -150,7 +150,7 @@ class Model:
 
 
 def _batch(draft: Draft, op: Op) -> Body:
-    results = [_COMMANDS[command.do](draft, command, index) for index, command in enumerate(op.commands)]
+    results = [COMMANDS[command.do](draft, command, index) for index, command in enumerate(op.commands)]
     for command, result in zip(op.commands, results, strict=True):
         # a batch answers one position for everything that is not a record
         own = command.do == "run.log" and result["position"] >= draft.position
@@ -316,7 +316,7 @@ def _erase(draft: Draft, op: Op, index: int) -> Body:
     return answer
 
 
-_COMMANDS: dict[str, Callable[[Draft, Op, int], Body]] = {
+COMMANDS: dict[str, Callable[[Draft, Op, int], Body]] = {
     "experiment.create": _create_experiment,
     "experiment.update": _update_experiment,
     "run.create": _create_run,

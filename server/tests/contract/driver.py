@@ -17,6 +17,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from contract import catalog
 from contract.commands import Model, Request, explained
 from contract.evidence import Evidence
 from contract.evidence import rows as evidence_rows
@@ -217,6 +218,8 @@ class Driver:
                 return metrics.log(*common, op.target, NewPoints(**points_of(op)), given)
             case "run.erase":
                 return erasure.erase_run(*common, op.target, args["reason"], given)
+            case name if name in catalog.COMMANDS:
+                return catalog.prepare(common, op)
             case _:
                 commands = [command_of(command) for command in op.commands]
                 return batch.run(*common, batches.Batch(commands=commands), given)

@@ -11,7 +11,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from contract import asking, evidence, recipes, tampering
+from contract import asking, catalog, evidence, recipes, tampering
 from contract.checking import Checking
 from contract.driver import PROJECT, Clock, Driver, Site, failing_commit, settled
 from contract.model import Body, Op, Outcome
@@ -254,6 +254,23 @@ class Contract(Checking, RuleBasedStateMachine):
             if where[0].startswith("params."):
                 for position in range(max(1, head - 1), head + 1):
                     self.check_search("run", where, (), "any", limit, position, position)
+
+    @rule(given=st.lists(catalog.RECIPES, min_size=1, max_size=4), process=PROCESS, back=st.integers(0, 3))
+    def catalogue(self, given: list[Body], process: int, back: int) -> None:
+        """Datasets, models, versions, aliases and links, and what they were a few positions ago."""
+        for recipe in given:
+            self.driver.write(catalog.command(self.driver.model.state, recipe), process=process)
+        self.check_catalogue(max(0, self.driver.model.head - back))
+
+    def check_catalogue(self, position: int) -> None:
+        catalog.check(self.driver.first, PROJECT, self.driver.model.at(position), position)
+
+    @rule(given=st.lists(catalog.RECIPES, min_size=2, max_size=6), threaded=st.booleans())
+    def catalogue_together(self, given: list[Body], threaded: bool) -> None:
+        """The same at once: in one group, or from several processes."""
+        ops = [catalog.command(self.driver.model.state, recipe) for recipe in given]
+        self.driver.together([(op, None) for op in ops], threaded=threaded)
+        self.check_catalogue(self.driver.model.head)
 
     @rule(recipe=recipes.LOG_NEAR, process=PROCESS)
     def log_near(self, recipe: Body, process: int) -> None:

@@ -103,10 +103,17 @@ class State:
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     points: dict[str, tuple[tuple[Point, int], ...]] = field(default_factory=dict)
     """Points with the position they came at, by run, as received."""
+    aliases: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What each alias of a model means, by model."""
+    links: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """The source of each link, by (downstream, upstream, type, role)."""
 
     def copy(self) -> State:
         """A state that can be changed on its own."""
-        return State(dict(self.records), dict(self.params), dict(self.tags), dict(self.points))
+        return State(
+            dict(self.records), dict(self.params), dict(self.tags), dict(self.points), dict(self.aliases),
+            dict(self.links),
+        )  # fmt: skip
 
     def of(self, kind: str) -> list[str]:
         """The ids of all records of a kind, oldest first."""
@@ -130,7 +137,15 @@ class State:
             self.params[record_id] = {**self.params.get(record_id, {}), **body.get("params", {})}
             tags = {**self.tags.get(record_id, {}), **body.get("tags", {})}
             self.tags[record_id] = {key: value for key, value in tags.items() if value is not None}
+            meant = {**self.aliases.get(record_id, {}), **body.get("aliases", {})}
+            self.aliases[record_id] = {name: target for name, target in meant.items() if target is not None}
+            for link in body.get("links", ()):
+                key = (record_id, link["upstream"], link["type"], link["role"])
+                self.links = {other: source for other, source in self.links.items() if other != key}
+                if link["source"] is not None:
+                    self.links[key] = link["source"]
             if "reason" in body:
+                self.links = {key: source for key, source in self.links.items() if key[0] != record_id}
                 self.points.pop(record_id, None)
                 self.params[record_id], self.tags[record_id] = {}, {}
         if entry.run is not None:

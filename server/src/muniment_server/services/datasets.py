@@ -131,10 +131,10 @@ def create_version_in(draft: Draft, key: str, new: NewDatasetVersion) -> Dataset
 
 def _number(draft: Draft, dataset: str) -> str:
     """The next number that no version is called by."""
-    while True:
-        number = str(draft.next_number("dataset_version", "dataset", dataset))
-        if draft.find_named("dataset_version", dataset, number) is None:
-            return number
+    number = draft.last_number("dataset_version", dataset) + 1
+    while draft.find_named("dataset_version", dataset, str(number)) is not None:
+        number += 1
+    return str(number)
 
 
 def _same_version(draft: Draft, dataset: str, new: NewDatasetVersion) -> Held | None:

@@ -142,7 +142,7 @@ def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVers
     if there is not None:
         _check_same(version_in(there), new)
     else:
-        number = draft.next_number("model_version", "model", model, new.version)
+        number = new.version or draft.last_number("model_version", model) + 1
         there = draft.create(
             "model_version",
             lambda position: ModelVersion(

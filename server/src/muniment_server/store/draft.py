@@ -12,6 +12,7 @@ from muniment.model.canonical import canonical, salted
 from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import Conflict, InvalidInput
 from muniment.model.ledger import commands_payload, derived_salt
+from muniment.model.model import ModelVersion
 from muniment.model.run import param_number
 from muniment_server.store import current, links, points, receipts, repeats, tables
 from muniment_server.store.held import BEFORE_ALL, Frontier, Held
@@ -111,15 +112,14 @@ class Draft:
         found = known or current.id_of_digest(self.connection, self.project_id, dataset, digest)
         return None if found is None else self.find("dataset_version", found)
 
-    def next_number(self, kind: str, owner: str, record_id: str, taken: int | None = None) -> int:
-        """The next number among the records of a kind that belong to another; or `taken`, which is noted."""
-        numbers = self.transaction.numbers
-        last = self._numbers.get((kind, record_id), numbers.get((kind, record_id)))
-        if last is None:
-            last = current.last_number(self.connection, self.project_id, kind, owner, record_id)
-        number = last + 1 if taken is None else taken
-        self._numbers[kind, record_id] = max(last, number)
-        return number
+    def last_number(self, kind: str, record_id: str) -> int:
+        """The greatest version number that a record has; where versions are texts, how many it has."""
+        for waiting in (self._numbers, self.transaction.numbers):
+            if (kind, record_id) in waiting:
+                return waiting[kind, record_id]
+        found = current.last_number(self.connection, self.project_id, kind, kind.removesuffix("_version"), record_id)
+        self._numbers[kind, record_id] = found
+        return found
 
     def params(self, held: Held) -> dict[str, str]:
         """Every param of a run."""
@@ -152,13 +152,19 @@ class Draft:
         logged: dict[str, Any] = {"params": {}, "frontier": BEFORE_ALL} if kind == "run" else {}
         held = Held(no, os.urandom(16), record, tags={}, **logged)
         self._created.append((held, kind))
-        owner = getattr(record, kind.removesuffix("_version"), None) if kind.endswith("_version") else None
-        if owner is not None:
-            self._youngest[kind, owner] = record.id
-        if isinstance(record, DatasetVersion) and record.digest is not None:
-            self._contents.setdefault((record.dataset, record.digest), record.id)
+        if isinstance(record, DatasetVersion | ModelVersion):
+            self._note_version(kind, record)
         self._put(kind, None, held)
         return held
+
+    def _note_version(self, kind: str, record: DatasetVersion | ModelVersion) -> None:
+        """Remember what a later version of the same transaction has to know of this one."""
+        owner = record.dataset if isinstance(record, DatasetVersion) else record.model
+        last = self.last_number(kind, owner)
+        self._numbers[kind, owner] = max(last, record.version) if isinstance(record, ModelVersion) else last + 1
+        self._youngest[kind, owner] = record.id
+        if isinstance(record, DatasetVersion) and record.digest is not None:
+            self._contents.setdefault((owner, record.digest), record.id)
 
     def replace(self, kind: str, held: Held, record: Record) -> Held:
         """A new version of a record. The same content again changes nothing."""

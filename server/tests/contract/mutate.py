@@ -22,6 +22,7 @@ from rich.table import Table
 
 import muniment_server
 from contract.mutations import MUTATIONS, Mutation
+from contract.mutations_catalog import CATALOG_MUTATIONS
 
 TESTS = Path(__file__).resolve().parents[1]
 PACKAGE = Path(muniment_server.__file__).parent
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=80, help="steps of each (80)")
     parser.add_argument("--jobs", type=int, default=2, help="mutations at a time (2)")
     given = parser.parse_args(arguments)
-    chosen = [m for m in MUTATIONS if given.only in m.what or given.only == m.rule]
+    chosen = [m for m in (*MUTATIONS, *CATALOG_MUTATIONS) if given.only in m.what or given.only == m.rule]
     console = Console(width=None if sys.stdout.isatty() else 180)
     table = Table("rule", "broken", "noticed", "in", "how", "s", title=f"{given.engine}, {len(chosen)} mutations")
     survived = 0

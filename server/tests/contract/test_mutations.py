@@ -9,11 +9,14 @@ import pytest
 
 import muniment_server
 from contract.mutations import MUTATIONS, Mutation
+from contract.mutations_catalog import CATALOG_MUTATIONS
 
 PACKAGE = Path(muniment_server.__file__).parent
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: f"{mutation.rule}: {mutation.what}")
+@pytest.mark.parametrize(
+    "mutation", [*MUTATIONS, *CATALOG_MUTATIONS], ids=lambda mutation: f"{mutation.rule}: {mutation.what}"
+)
 def test_a_mutation_fits_the_source(mutation: Mutation) -> None:
     source = (PACKAGE / mutation.file).read_text("utf-8")
     assert source.count(mutation.old) == 1

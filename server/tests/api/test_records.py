@@ -182,3 +182,30 @@ def test_an_evaluation_says_how_good_and_whether_good_enough(door: Door) -> None
     ):
         assert door.refused("POST", "evaluations", {**new, **wrong})["field"] == field, wrong
     verified(door)
+
+
+def test_a_batch_records_a_whole_training_in_one_entry(door: Door) -> None:
+    run = "0192f0c1d2e37abc8000000000000007"
+    commands: list[dict[str, Any]] = [
+        {"do": "job.create", "name": "nightly"},
+        {"do": "dataset.create", "name": "customers"},
+        {"do": "dataset.version", "dataset": "customers", "digest": "sha256:1", "slices": [{"name": "test"}]},
+        {"do": "run.create", "id": run, "experiment": "churn"},
+        {"do": "link.add", "upstream": "dataset:customers@1", "downstream": run, "type": "used", "role": "training"},
+        {"do": "model.create", "name": "risk"},
+        {"do": "model.version", "model": "risk", "run": run, "aliases": ["champion"]},
+        {"do": "evaluation.create", "model_version": "risk@champion", "dataset_version": "customers@latest",
+         "slice": "test", "metrics": {"auc": 0.9}},
+    ]  # fmt: skip
+    before = door.head()
+    done = door.made("batch", {"commands": commands})
+    assert (door.head(), done["position"]) == (before + 1, before + 1)
+    assert [result.get("version") for result in done["results"]][6] == 1
+    status, graph = door("GET", f"{BASE}/lineage/{done['results'][7]['id']}")
+    assert status == 200
+    assert {node["kind"] for node in graph["nodes"]} == {"evaluation", "model_version", "dataset_version", "run"}
+    bad = [*commands, {"do": "link.add", "upstream": "model:risk@1", "downstream": "dataset:customers@1",
+                       "type": "derived_from"}]  # fmt: skip
+    refused = door.refused("POST", "batch", {"commands": bad})
+    assert refused["field"].startswith("commands[8]")
+    verified(door)

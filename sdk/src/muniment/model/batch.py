@@ -6,9 +6,14 @@ from typing import Any
 
 import msgspec
 
+from muniment.model.dataset import NewDataset, NewDatasetVersion
+from muniment.model.evaluation import NewEvaluation
 from muniment.model.experiment import ExperimentChange, NewExperiment
 from muniment.model.ids import Id
+from muniment.model.job import NewJob
+from muniment.model.link import NewLink
 from muniment.model.metric import NewPoints
+from muniment.model.model import NewModel, NewModelVersion
 from muniment.model.run import NewRun, RunChange
 
 COMMANDS_LIMIT = 10_000
@@ -65,7 +70,55 @@ class LogPoints(NewPoints, frozen=True, kw_only=True, tag_field="do", tag="run.l
     run: Id
 
 
-Command = CreateExperiment | UpdateExperiment | CreateRun | UpdateRun | BeginAttempt | LogParams | SetTags | LogPoints
+class CreateJob(NewJob, frozen=True, kw_only=True, tag_field="do", tag="job.create"):
+    """Create a job."""
+
+
+class CreateDataset(NewDataset, frozen=True, kw_only=True, tag_field="do", tag="dataset.create"):
+    """Create a dataset."""
+
+
+class CreateDatasetVersion(NewDatasetVersion, frozen=True, kw_only=True, tag_field="do", tag="dataset.version"):
+    """Record a version of a dataset, given by id or name."""
+
+    dataset: str
+
+
+class CreateModel(NewModel, frozen=True, kw_only=True, tag_field="do", tag="model.create"):
+    """Create a model."""
+
+
+class CreateModelVersion(NewModelVersion, frozen=True, kw_only=True, tag_field="do", tag="model.version"):
+    """Register a version of a model, given by id or name."""
+
+    model: str
+
+
+class CreateEvaluation(NewEvaluation, frozen=True, kw_only=True, tag_field="do", tag="evaluation.create"):
+    """Record an evaluation."""
+
+
+class AddLink(NewLink, frozen=True, kw_only=True, tag_field="do", tag="link.add"):
+    """Record a link. Its ends may have been created by earlier commands of the batch."""
+
+
+Command = (
+    CreateExperiment
+    | UpdateExperiment
+    | CreateRun
+    | UpdateRun
+    | BeginAttempt
+    | LogParams
+    | SetTags
+    | LogPoints
+    | CreateJob
+    | CreateDataset
+    | CreateDatasetVersion
+    | CreateModel
+    | CreateModelVersion
+    | CreateEvaluation
+    | AddLink
+)
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from muniment.model.errors import InvalidInput, MunimentError, TooLarge
 from muniment.model.metric import PointsWritten
 from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
 from muniment_server.policy.access import Permission, Scope
-from muniment_server.services import experiments, metrics, runs
+from muniment_server.services import datasets, evaluations, experiments, jobs, links, metrics, models, runs
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.draft import Draft
 from muniment_server.store.receipts import Receipt
@@ -61,7 +61,7 @@ def _settled(result: Any, before: int, last: int) -> Any:
     """Positions of this batch's own points are known only when all commands are."""
     if isinstance(result, PointsWritten) and result.position > before:
         return msgspec.structs.replace(result, position=last)
-    if isinstance(result, runs.Logged):
+    if isinstance(result, runs.Logged | links.Linked):
         return msgspec.structs.replace(result, position=last)
     return result
 
@@ -118,6 +118,41 @@ def _log_points(command: commands.LogPoints) -> Act:
     return lambda draft: metrics.log_in(draft, command.run, prepared)
 
 
+def _create_job(command: commands.CreateJob) -> Act:
+    jobs.check_new(command)
+    return lambda draft: jobs.create_in(draft, command)
+
+
+def _create_dataset(command: commands.CreateDataset) -> Act:
+    datasets.check_new(command)
+    return lambda draft: datasets.create_in(draft, command)
+
+
+def _create_dataset_version(command: commands.CreateDatasetVersion) -> Act:
+    datasets.check_version(command)
+    return lambda draft: datasets.create_version_in(draft, command.dataset, command)
+
+
+def _create_model(command: commands.CreateModel) -> Act:
+    models.check_new(command)
+    return lambda draft: models.create_in(draft, command)
+
+
+def _create_model_version(command: commands.CreateModelVersion) -> Act:
+    models.check_version(command)
+    return lambda draft: models.create_version_in(draft, command.model, command)
+
+
+def _create_evaluation(command: commands.CreateEvaluation) -> Act:
+    evaluations.check_new(command)
+    return lambda draft: evaluations.create_in(draft, command)
+
+
+def _add_link(command: commands.AddLink) -> Act:
+    links.check([command])
+    return lambda draft: links.Linked(changed=int(links.add_in(draft, command)), position=0)
+
+
 _PREPARE: dict[type, Callable[[Any], Act]] = {
     commands.CreateExperiment: _create_experiment,
     commands.UpdateExperiment: _update_experiment,
@@ -127,4 +162,11 @@ _PREPARE: dict[type, Callable[[Any], Act]] = {
     commands.LogParams: _log_params,
     commands.SetTags: _set_tags,
     commands.LogPoints: _log_points,
+    commands.CreateJob: _create_job,
+    commands.CreateDataset: _create_dataset,
+    commands.CreateDatasetVersion: _create_dataset_version,
+    commands.CreateModel: _create_model,
+    commands.CreateModelVersion: _create_model_version,
+    commands.CreateEvaluation: _create_evaluation,
+    commands.AddLink: _add_link,
 }

@@ -265,10 +265,11 @@ class Contract(Checking, RuleBasedStateMachine):
     def check_catalogue(self, position: int) -> None:
         catalog.check(self.driver.first, PROJECT, self.driver.model.at(position), position)
 
-    @rule(given=st.lists(catalog.RECIPES, min_size=2, max_size=6), threaded=st.booleans())
-    def catalogue_together(self, given: list[Body], threaded: bool) -> None:
-        """The same at once: in one group, or from several processes."""
+    @rule(given=st.lists(catalog.RECIPES, min_size=2, max_size=5), threaded=st.booleans(), twice=st.booleans())
+    def catalogue_together(self, given: list[Body], threaded: bool, twice: bool) -> None:
+        """The same at once, some of it twice: in one group, or from several processes."""
         ops = [catalog.command(self.driver.model.state, recipe) for recipe in given]
+        ops += ops[:1] if twice else []
         self.driver.together([(op, None) for op in ops], threaded=threaded)
         self.check_catalogue(self.driver.model.head)
 

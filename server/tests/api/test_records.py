@@ -131,7 +131,7 @@ def test_a_version_never_changes_and_its_stage_does(door: Door) -> None:
     assert door("GET", f"{BASE}/models/risk%20scores/versions/1")[1] == staged
     assert door("GET", f"{BASE}/models/risk")[0] == 404
     for alias in ("7", "latest", ""):
-        assert door.refused("POST", "models/risk%20scores/versions", {"aliases": [alias]})["field"] == "alias"
+        assert door.refused("POST", "models/risk%20scores/versions", {"aliases": [alias]})["field"] == "aliases"
     verified(door)
 
 

@@ -64,6 +64,10 @@ class Stage:
         self.good(
             "POST", f"{DEFAULT}/runs/{self.run}/points", {"series": ["loss"], "value": [0.5, 0.25], "step": [1, 2]}
         )
+        for kind in ("jobs", "datasets", "models"):
+            self.good("POST", f"{DEFAULT}/{kind}", {"name": "stage"})
+        self.good("POST", f"{DEFAULT}/datasets/stage/versions", {"version": "1", "slices": [{"name": "test"}]})
+        self.good("POST", f"{DEFAULT}/models/stage/versions", {"version": 1})
         self.still_works()
 
     def close(self) -> None:
@@ -163,6 +167,44 @@ class Stage:
             "search": ("POST", f"{DEFAULT}/search", {"where": "params.lr = '0.1'", "order_by": ["metrics.loss DESC"],
                        "columns": ["params", "metrics.loss"], "limit": 5, "kind": "run", "count": True}),
             "batch": ("POST", f"{DEFAULT}/batch", {"commands": self.commands()}),
+            **self._records(),
+        }  # fmt: skip
+
+    def _records(self) -> dict[str, tuple[str, str, dict[str, Any]]]:
+        """Those of datasets, models, evaluations and links."""
+        described, schema = {"name": "spare", "description": "text"}, [{"name": "a", "type": "int64", "unit": "m"}]
+        version = {
+            "digest": f"sha256:{new_id()}", "sources": [{"uri": "s3://x", "format": "parquet", "version": "1"}],
+            "schema": schema, "slices": [{"name": "test", "filter": "a > 1", "rows": 2, "digest": "d"}], "rows": 3,
+            "bytes": 4, "license": "CC-BY-4.0", "profile": {"a": {"mean": 0.5}}, "run": self.run,
+        }  # fmt: skip
+        signature = {"inputs": schema, "outputs": [{"name": "b", "shape": [-1, 3], "description": "text"}]}
+        registered = {
+            "run": self.run, "uri": "s3://y", "digest": "d", "signature": signature,
+            "framework": {"name": "sklearn", "version": "1"}, "metadata": {"a": 1}, "stage": "staging",
+            "description": "text", "aliases": ["champion"],
+        }  # fmt: skip
+        evaluation = {
+            "model_version": "stage@1", "dataset_version": "stage@1", "slice": "test", "run": self.run,
+            "metrics": {"auc": 0.9}, "thresholds": {"auc": {"min": 0.5, "max": 1.5}},
+        }  # fmt: skip
+        link = {"upstream": "dataset:stage@1", "downstream": self.run, "type": "used", "role": "x", "source": "manual"}
+        one = f"{DEFAULT}/models/stage/versions/1"
+        return {
+            "job": ("POST", f"{DEFAULT}/jobs", {**described, "namespace": "n", "type": "t"}),
+            "job change": ("PATCH", f"{DEFAULT}/jobs/stage", {"type": "t", "description": "x", "lifecycle": "active"}),
+            "dataset": ("POST", f"{DEFAULT}/datasets", {**described, "namespace": "n"}),
+            "dataset change": ("PATCH", f"{DEFAULT}/datasets/stage", {"description": "x", "lifecycle": "active"}),
+            "dataset version": ("POST", f"{DEFAULT}/datasets/stage/versions", version),
+            "model": ("POST", f"{DEFAULT}/models", described),
+            "model change": ("PATCH", f"{DEFAULT}/models/stage", {"description": "x", "lifecycle": "active"}),
+            "model version": ("POST", f"{DEFAULT}/models/stage/versions", registered),
+            "model version change": ("PATCH", one, {"stage": "production", "description": "x"}),
+            "alias": ("PUT", f"{DEFAULT}/models/stage/aliases/best", {"version": 1}),
+            "evaluation": ("POST", f"{DEFAULT}/evaluations", evaluation),
+            "links": ("POST", f"{DEFAULT}/links", {"links": [{**link, "run": self.run}]}),
+            "links end": ("POST", f"{DEFAULT}/links/remove", {"links": [link]}),
+            "comparison": ("POST", f"{DEFAULT}/compare", {"records": [self.run, self.run], "as_of": 3}),
         }  # fmt: skip
 
     def new_run(self) -> dict[str, Any]:

@@ -20,9 +20,10 @@ MARK = "here-it-is"
 """Stands where raw bytes come that no encoder would write."""
 ROUTES = (
     "project", "project change", "experiment", "experiment change", "run", "run change", "params", "tags", "erasure",
-    "points", "search", "batch",
+    "points", "search", "batch", "job", "job change", "dataset", "dataset change", "dataset version", "model",
+    "model change", "model version", "model version change", "alias", "evaluation", "links", "links end", "comparison",
 )  # fmt: skip
-FREE = frozenset(("hardware",))
+FREE = frozenset(("hardware", "profile", "metadata"))
 """Fields that hold any document."""
 
 
@@ -146,7 +147,12 @@ def test_numbers_that_are_none(stage: Stage, route: str) -> None:
                 continue
             body = msgspec.json.encode(with_value(good, at, MARK))
             for number in (*(spelled[:6] if "params" in at else spelled), b"9" * 5_000):
-                if "value" in at and number.lstrip(b"-").isdigit() and len(number) < 50 and number != b"01":
+                if (
+                    {"value", "metrics", "thresholds"} & set(at)
+                    and number.lstrip(b"-").isdigit()
+                    and len(number) < 50
+                    and number != b"01"
+                ):
                     continue  # a double takes it
                 with cases.case(number[:30].decode(), at):
                     raw = body.replace(b'"' + MARK.encode() + b'"', number)
@@ -276,7 +282,7 @@ def test_a_body_where_none_is_taken(stage: Stage) -> None:
 
 def test_an_idempotency_key_comes_back_with_another_body(stage: Stage, route: str) -> None:
     """The first answer stays the answer to the first request, and to nothing else."""
-    if route == "search":
+    if route in {"search", "comparison"}:
         return  # it writes nothing, so it keeps no receipts
     method, path, good = stage.bodies()[route]
     headers = {"idempotency-key": new_id()}

@@ -22,8 +22,16 @@ from muniment_server.store.reader import Reader
 T = TypeVar("T")
 
 
-def check_fields(given: msgspec.Struct, *, names: Iterable[str] = (), texts: Iterable[str] = ()) -> None:
+def check_fields(
+    given: msgspec.Struct, *, names: Iterable[str] = (), texts: Iterable[str] = (), within: str = ""
+) -> None:
     """Check fields that are names or texts, where they are given.
+
+    Args:
+        given: what has the fields.
+        names: fields that name something.
+        texts: fields that say something.
+        within: the path of `given`, such as ``slices.``.
 
     Raises:
         InvalidInput: one of them is not acceptable.
@@ -31,11 +39,11 @@ def check_fields(given: msgspec.Struct, *, names: Iterable[str] = (), texts: Ite
     for field in names:
         value = getattr(given, field)
         if isinstance(value, str):
-            check_name(value, field)
+            check_name(value, within + field)
     for field in texts:
         value = getattr(given, field)
         if isinstance(value, str):
-            check_text(value, field, TEXT_LIMIT)
+            check_text(value, within + field, TEXT_LIMIT)
 
 
 def same(there: Any, given: msgspec.Struct, fields: Iterable[str]) -> bool:

@@ -95,11 +95,11 @@ def check_version(new: NewDatasetVersion) -> None:
     if len(set(names)) != len(names):
         raise InvalidInput("two slices have the same name", field="slices")
     for part in new.slices:
-        catalog.check_fields(part, names=("digest",), texts=("filter",))
+        catalog.check_fields(part, names=("digest",), texts=("filter",), within="slices.")
         _check_count(part.rows, "slices.rows")
     for source in new.sources:
         check_text(source.uri, "sources.uri", TEXT_LIMIT)
-        catalog.check_fields(source, names=("format", "version"))
+        catalog.check_fields(source, names=("format", "version"), within="sources.")
     _check_count(new.rows, "rows")
     _check_count(new.bytes, "bytes")
 

@@ -115,21 +115,21 @@ def check_version(new: NewModelVersion) -> None:
         for part in ("inputs", "outputs", "params"):
             check_columns(getattr(new.signature, part), f"signature.{part}")
     if new.framework is not None:
-        catalog.check_fields(new.framework, names=("name", "version"))
+        catalog.check_fields(new.framework, names=("name", "version"), within="framework.")
     check_bag(new.metadata, "metadata")
     for alias in new.aliases:
-        check_alias(alias)
+        check_alias(alias, "aliases")
 
 
-def check_alias(alias: str) -> str:
+def check_alias(alias: str, field: str = "alias") -> str:
     """`alias`, if it can mean a version.
 
     Raises:
         InvalidInput: it is empty, or could be taken for a version.
     """
-    check_name(alias, "alias")
+    check_name(alias, field)
     if alias == LATEST or alias.isdigit():
-        raise InvalidInput(f"{alias[:100]!r} cannot be an alias: it means a version already", field="alias")
+        raise InvalidInput(f"{alias[:100]!r} cannot be an alias: it means a version already", field=field)
     return alias
 
 

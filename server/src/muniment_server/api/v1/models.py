@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import msgspec
 
@@ -20,7 +21,7 @@ _ALIAS = f"{_ONE}/aliases/{{alias}}"
 class Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an alias shall mean: a version's number, or another alias of the model for the version that it means."""
 
-    version: str | int
+    version: Annotated[int, msgspec.Meta(ge=1, lt=models.VERSION_LIMIT)] | str
 
 
 async def create_model(call: Call) -> Model:

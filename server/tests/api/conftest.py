@@ -41,7 +41,7 @@ class Door:
         """The problem that a request that must be refused is answered with; it has one clear line."""
         before = self.head()
         status, answer = self(method, f"{BASE}/{target}", body)
-        assert status >= 400, answer
+        assert 400 <= status < 500, answer
         assert answer["detail"]
         assert "\n" not in answer["detail"]
         assert self.head() == before, "a refused request writes nothing"

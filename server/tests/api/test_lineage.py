@@ -67,6 +67,16 @@ def test_upstream_and_downstream_of_everything(graph: Graph) -> None:
     verified(graph.door)
 
 
+def test_a_record_goes_by_its_urn(graph: Graph) -> None:
+    door = graph.door
+    expected = graph.nodes("model:risk@1")
+    for urn in ("urn:muniment:default:model:risk@1", f"urn:muniment:default:run:{graph.training}"):
+        status, found = door("GET", f"{BASE}/lineage/{urn}")
+        assert status == 200, found
+        assert {node["id"] for node in found["nodes"]} <= set(expected)
+    assert "project 'other'" in door.refused("GET", "lineage/urn:muniment:other:model:risk@1")["detail"]
+
+
 def test_a_walk_ends_where_it_is_told_and_says_that_there_is_more(graph: Graph) -> None:
     near = graph.lineage("model:risk@1", depth=2)
     assert [node["depth"] for node in near["nodes"]] == [0, 1, 2]
@@ -106,7 +116,10 @@ def test_what_cannot_be_is_refused_whole(graph: Graph) -> None:
         ({"upstream": "dataset:none", "downstream": graph.training, "type": "used"}, "not_found"),
         ({"upstream": "f" * 32, "downstream": graph.training, "type": "used"}, "not_found"),
         ({"upstream": "nonsense", "downstream": graph.training, "type": "used"}, "invalid_input"),
-        ({"upstream": "urn:muniment:other:dataset:raw@1", "downstream": graph.training, "type": "used"}, None),
+        ({"upstream": "urn:muniment:other:dataset:raw@1", "downstream": graph.cleaning, "type": "used"}, None),
+        ({"upstream": "urn:muniment:default:dataset:a/b/c@1", "downstream": graph.training, "type": "used"}, None),
+        ({"upstream": "urn:muniment:default:thing:raw", "downstream": graph.training, "type": "used"}, None),
+        ({"upstream": f"run:{graph.training}", "downstream": graph.training, "type": "used"}, "invalid_input"),
         ({"upstream": graph.raw, "downstream": graph.training, "type": "eats"}, "invalid_input"),
         ({"upstream": graph.raw, "downstream": graph.training, "type": "used", "role": "x" * 251}, None),
     ):

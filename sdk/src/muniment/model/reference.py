@@ -64,25 +64,30 @@ def parse_reference(text: str, kind: str | None, field: str) -> Reference:
         return Reference(kind, id=text.replace("-", "").lower())
     if text.startswith("urn:"):
         urn = parse_urn(text)
-        return _of_kind(Reference(_with_version(urn.kind, urn.version), None, urn.key, urn.version, urn.project),
-                        text, kind, field)  # fmt: skip
-    said, colon, rest = text.partition(":")
-    if not colon:
-        said, rest = (kind or "").removesuffix("_version"), text
-    path, at, version = rest.partition("@")
-    key = tuple(check_name(unquote(part), field) for part in path.split("/"))
+        said, key, version, project = urn.kind, urn.key, urn.version, urn.project
+    else:
+        said, colon, rest = text.partition(":")
+        if not colon:
+            said, rest = (kind or "").removesuffix("_version"), text
+        path, at, after = rest.partition("@")
+        key, version, project = tuple(unquote(part) for part in path.split("/")), unquote(after) if at else None, None
     if said in _NAMESPACED and len(key) == 1:
         key = (DEFAULT_NAMESPACE, *key)
-    if said not in KINDS or len(key) != (2 if said in _NAMESPACED else 1) or (at and not version):
+    if said not in KINDS or len(key) != (2 if said in _NAMESPACED else 1) or version == "":
         raise InvalidInput(
             f"{field} must be an id, a URN or KIND:NAME[@VERSION], not {text[:120]!r}; "
             f"kinds are {', '.join(sorted(KINDS))}",
             field=field,
         )
+    for part in key:
+        check_name(part, field)
     if said in {"run", "evaluation"}:
-        raise InvalidInput(f"{field}: a {said} goes by its id, not by {text[:120]!r}", field=field)
-    version_part = unquote(version) if at else None
-    return _of_kind(Reference(_with_version(said, version_part), None, key, version_part), text, kind, field)
+        if project is None or not _ID.match(key[0]):
+            raise InvalidInput(f"{field}: a {said} goes by its id, not by {text[:120]!r}", field=field)
+        found = Reference(said, key[0].replace("-", "").lower(), (), version, project)
+    else:
+        found = Reference(_with_version(said, version), None, key, version, project)
+    return _of_kind(found, text, kind, field)
 
 
 def _with_version(kind: str, version: str | None) -> str:

@@ -16,6 +16,11 @@ LATEST = "latest"
 class Finder(Protocol):
     """A draft or a reader."""
 
+    @property
+    def slug(self) -> str:
+        """The slug of the project in which it finds."""
+        ...
+
     def find(self, kind: str, record_id: str) -> Held | None:
         """The record with this id."""
         ...
@@ -37,7 +42,7 @@ class Finder(Protocol):
         ...
 
 
-def resolve(finder: Finder, text: str, kind: str | None, field: str, *, project: str | None = None) -> Held:
+def resolve(finder: Finder, text: str, kind: str | None, field: str) -> Held:
     """The record that a reference means.
 
     Args:
@@ -45,7 +50,6 @@ def resolve(finder: Finder, text: str, kind: str | None, field: str, *, project:
         text: the reference.
         kind: what it must be; None is any.
         field: where it came from.
-        project: the slug that a URN must name, if it matters.
 
     Raises:
         InvalidInput: it cannot mean such a record.
@@ -53,8 +57,11 @@ def resolve(finder: Finder, text: str, kind: str | None, field: str, *, project:
         Gone: it was erased.
     """
     reference = parse_reference(text, kind, field)
-    if reference.project is not None and project is not None and reference.project != project:
-        raise InvalidInput(f"{field} is a record of project {reference.project!r}, not of {project!r}", field=field)
+    if reference.project is not None and reference.project != finder.slug:
+        raise InvalidInput(
+            f"{field} is a record of project {reference.project[:63]!r}, and this is project {finder.slug!r}",
+            field=field,
+        )
     found = _find(finder, reference)
     if found is None:
         what = (reference.kind or "record").replace("_", " ")

@@ -7,9 +7,10 @@ from typing import Any, cast
 import msgspec
 import sqlalchemy as sa
 
+from muniment.model.project import SYSTEM
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import KINDS, Key
-from muniment_server.store.tables import aliases, keys, params, records, tags
+from muniment_server.store.tables import SYSTEM_PROJECT, aliases, keys, params, projects, records, tags
 
 
 def to_record(kind: str, row: Any) -> Any:
@@ -141,3 +142,11 @@ def id_of_digest(connection: sa.Connection, project_id: int, dataset: str, diges
         table.c.valid_to.is_(None),
     ).order_by(table.c.no).limit(1)  # fmt: skip
     return connection.execute(query).scalar_one_or_none()
+
+
+def slug_of(connection: sa.Connection, project_id: int) -> str:
+    """The slug that a project has now."""
+    query = sa.select(projects.c.slug).where(
+        projects.c.project_id == SYSTEM_PROJECT, projects.c.no == project_id, projects.c.valid_to.is_(None)
+    )
+    return str(connection.execute(query).scalar_one_or_none() or SYSTEM)

@@ -56,6 +56,11 @@ class Draft:
 
     # finding
 
+    @property
+    def slug(self) -> str:
+        """The project's slug."""
+        return current.slug_of(self.connection, self.project_id)
+
     def find(self, kind: str, record_id: str) -> Held | None:
         """The current record with this id, this draft's own changes included."""
         found = (

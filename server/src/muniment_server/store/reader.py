@@ -32,6 +32,11 @@ class Reader:
         self.as_of = as_of
 
     @property
+    def slug(self) -> str:
+        """The project's slug."""
+        return current.slug_of(self.connection, self.project_id)
+
+    @property
     def position(self) -> int:
         """Everything up to this position is considered."""
         return heads.read(self.connection, self.project_id).position if self.as_of is None else self.as_of

@@ -55,29 +55,11 @@ __all__ = [
     "start_run",
 ]
 
-_HOMES = {
+_HOMES = dict.fromkeys(__all__, "muniment.fluent") | {
     "ActiveRun": "muniment.recorder",
     "Client": "muniment.client",
     "MunimentError": "muniment.model.errors",
-} | dict.fromkeys(
-    (
-        "best",
-        "best_on",
-        "compare",
-        "connect",
-        "connection",
-        "dataset",
-        "disconnect",
-        "evaluate",
-        "explain",
-        "history",
-        "lineage",
-        "register",
-        "search",
-        "start_run",
-    ),
-    "muniment.fluent",
-)
+}
 
 
 def __getattr__(name: str) -> Any:

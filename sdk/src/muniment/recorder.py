@@ -88,7 +88,9 @@ class ActiveRun:
             version: the version, or its name, such as ``customers@3``.
             role: what for, such as ``training``, ``validation`` or ``reference``.
         """
-        upstream = f"dataset:{version}" if isinstance(version, str) and "@" in version else _id(version)
+        upstream = version if isinstance(version, str) else version.id
+        if "@" in upstream and ":" not in upstream:
+            upstream = f"dataset:{upstream}"
         self._client.add_links([NewLink(upstream=upstream, downstream=self.id, type="used", role=role)])
 
     def flush(self) -> None:
@@ -136,10 +138,6 @@ class ActiveRun:
         self._timestamp = array("q")
         self._value = array("d")
         self._begun = time.monotonic()
-
-
-def _id(record: DatasetVersion | str) -> str:
-    return record if isinstance(record, str) else record.id
 
 
 def _packed(column: array[Any]) -> bytes:

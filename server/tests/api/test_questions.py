@@ -127,6 +127,13 @@ def test_what_made_a_model_version_and_what_is_missing(world: World) -> None:
     made = world.door.made("models/risk/versions", {"run": run, "digest": "sha256:m"})
     complete = world.ask(f"models/risk/versions/{made['version']}/reproducibility")
     assert (complete["missing"], complete["params"]) == ([], {"lr": "0.1"})
+    door = world.door
+    model = door("GET", f"{BASE}/models/risk")[1]["model"]["id"]
+    door("PUT", f"{BASE}/models/risk/aliases/best@home", {"version": 1})
+    for path in (f"models/{model}/versions/1", "models/risk/versions/best@home"):
+        again = world.ask(f"{path}/reproducibility")
+        assert again["model_version"] == report["model_version"], "a model goes by its id too, an alias by what it is"
+        assert door.transport.request("GET", f"{BASE}/{path}/card", {}, b"").status == 200
     nobody = world.door.made("models/risk/versions", {})
     assert "which run" in world.ask(f"models/risk/versions/{nobody['version']}/reproducibility")["missing"][0]
 

@@ -76,6 +76,20 @@ def test_versions_of_a_dataset_go_by_version_then_digest(door: Door) -> None:
     verified(door)
 
 
+def test_a_digest_means_the_oldest_version_within_one_request_too(door: Door) -> None:
+    door.made("datasets", {"name": "customers"})
+    oldest = door.made("datasets/customers/versions", {"digest": "sha256:1"})
+    commands = [
+        {"do": "dataset.version", "dataset": "customers", "version": "named", "digest": "sha256:1"},
+        {"do": "dataset.version", "dataset": "customers", "digest": "sha256:1"},
+        {"do": "dataset.version", "dataset": "customers", "version": "a", "digest": "sha256:2"},
+        {"do": "dataset.version", "dataset": "customers", "version": "b", "digest": "sha256:2"},
+        {"do": "dataset.version", "dataset": "customers", "digest": "sha256:2"},
+    ]
+    results = door.made("batch", {"commands": commands})["results"]
+    assert [result["version"] for result in results] == ["named", oldest["version"], "a", "b", "a"]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

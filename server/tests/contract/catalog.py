@@ -14,9 +14,10 @@ from muniment.model.link import NewLink
 from muniment.model.model import NewModel, NewModelVersion
 from muniment_server.services import datasets, lineage, links, models
 
-NAMES = ("customers", "größe", "risk")
-_DIGESTS = st.sampled_from((None, None, "sha256:1", "sha256:2"))
-_ALIASES = ("champion", "challenger")
+NAMES = ("risk", "größe", "risk", "risk")
+"""Few names, so that versions meet."""
+_DIGESTS = st.sampled_from((None, "sha256:1", "sha256:1", "sha256:2"))
+_ALIASES = ("champion", "champion", "challenger")
 _END = st.sampled_from((0, 1, 2, 0, 1, 2, 3, 9))
 _FURTHER = st.sampled_from((1, 1, 2, -1, -1, 1, 1, 2, -1, 0))
 """Few ends, so that links meet, repeat and would close circles; seldom a record and itself."""
@@ -25,7 +26,7 @@ RECIPES = st.one_of(
     st.fixed_dictionaries({"do": st.just("dataset.create"), "name": st.sampled_from(NAMES)}),
     st.fixed_dictionaries({
         "do": st.just("dataset.version"), "name": st.sampled_from(NAMES), "digest": _DIGESTS,
-        "version": st.sampled_from((None, None, "1", "2", "x")),
+        "version": st.sampled_from((None, None, None, "1", "2", "x")),
     }),
     st.fixed_dictionaries({"do": st.just("model.create"), "name": st.sampled_from(NAMES)}),
     st.fixed_dictionaries({
@@ -34,7 +35,7 @@ RECIPES = st.one_of(
     }),
     st.fixed_dictionaries({
         "do": st.just("model.alias"), "name": st.sampled_from(NAMES), "alias": st.sampled_from(_ALIASES),
-        "version": st.sampled_from((None, 1, 2, 3)),
+        "version": st.sampled_from((None, 1, 1, 2)),
     }),
     st.fixed_dictionaries({
         "do": st.sampled_from(("link.add", "link.add", "link.remove")),
@@ -46,6 +47,18 @@ RECIPES = st.one_of(
     }),
 )  # fmt: skip
 _KINDS = ("run", "dataset_version", "model_version")
+
+
+def commands_of(state: State, recipes: list[Body]) -> list[Op]:
+    """The commands that recipes mean now, after those that they need: a model and a dataset of each name."""
+    names = sorted({recipe["name"] for recipe in recipes if "name" in recipe})
+    needed = [
+        Op(f"{kind}.create", name)
+        for name in names
+        for kind in ("dataset", "model")
+        if named(state, kind, name) is None
+    ]
+    return needed + [command(state, recipe) for recipe in recipes]
 
 
 def command(state: State, recipe: Body) -> Op:

@@ -255,17 +255,17 @@ class Contract(Checking, RuleBasedStateMachine):
                 for position in range(max(1, head - 1), head + 1):
                     self.check_search("run", where, (), "any", limit, position, position)
 
-    @rule(given=st.lists(catalog.RECIPES, min_size=1, max_size=4), process=PROCESS, back=st.integers(0, 3))
+    @rule(given=st.lists(catalog.RECIPES, min_size=3, max_size=9), process=PROCESS, back=st.integers(0, 6))
     def catalogue(self, given: list[Body], process: int, back: int) -> None:
         """Datasets, models, versions, aliases and links, and what they were a few positions ago."""
-        for recipe in given:
-            self.driver.write(catalog.command(self.driver.model.state, recipe), process=process)
+        for op in catalog.commands_of(self.driver.model.state, given):
+            self.driver.write(op, process=process)
         self.check_catalogue(max(0, self.driver.model.head - back))
 
     def check_catalogue(self, position: int) -> None:
         catalog.check(self.driver.first, PROJECT, self.driver.model.at(position), position)
 
-    @rule(given=st.lists(catalog.RECIPES, min_size=2, max_size=5), threaded=st.booleans(), twice=st.booleans())
+    @rule(given=st.lists(catalog.RECIPES, min_size=3, max_size=5), threaded=st.booleans(), twice=st.booleans())
     def catalogue_together(self, given: list[Body], threaded: bool, twice: bool) -> None:
         """The same at once, some of it twice: in one group, or from several processes."""
         ops = [catalog.command(self.driver.model.state, recipe) for recipe in given]

@@ -46,7 +46,7 @@ CATALOG_MUTATIONS = (
         "versions",
         "a digest of one transaction is not seen",
         DRAFT,
-        "        transaction.contents.update(self._contents)\n",
+        "        transaction.contents = {**self._contents, **transaction.contents}  # the oldest stays\n",
         "",
     ),
     Mutation(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator
 from importlib.metadata import distributions, version
 
 import msgspec
@@ -48,7 +47,8 @@ def everything(progress: Progress) -> int:
             progress.advance(task)
             runs += 1
         progress.update(task, description=f"{name} · evaluating")
-        runs += _judge(name, data, parts, prepared, finalists)
+        _judge(name, data, parts, prepared, finalists)
+        runs += 1
     return runs
 
 
@@ -99,8 +99,10 @@ def _train(trial: sweep.Trial, number: int, parts: sweep.Split, prepared: Datase
     return Finalist(trained, trial, run)
 
 
-def _judge(name: str, data: sweep.Data, parts: sweep.Split, prepared: DatasetVersion, finalists: list[Finalist]) -> int:
-    """Register the best, evaluate each on every slice that was held out, and crown one; how many runs that took."""
+def _judge(
+    name: str, data: sweep.Data, parts: sweep.Split, prepared: DatasetVersion, finalists: list[Finalist]
+) -> None:
+    """Register the best, evaluate each on every slice that was held out, and crown one."""
     best = sorted(finalists, key=lambda finalist: -finalist.trained.accuracy)[: sweep.FINALISTS]
     with fluent.start_run(name, f"judge-{name}", kind="evaluation", tags=_TAGS) as run:
         run.use(prepared, role="test")
@@ -108,7 +110,6 @@ def _judge(name: str, data: sweep.Data, parts: sweep.Split, prepared: DatasetVer
     ranked = sorted(judged, key=lambda pair: -pair[0][1])
     for alias, ((made, _), _) in zip(("champion", "challenger"), ranked, strict=False):
         fluent.connection().set_alias(name, alias, made.version)
-    return 1
 
 
 def _evaluated(
@@ -125,14 +126,10 @@ def _evaluated(
         metadata={"digest_of": "predictions on the validation part"},
     )
     whole = 0.0
-    for part, (x, y) in _held_out(parts):
+    for part, (x, y) in parts.held_out.items():
         found = sweep.scores(finalist.trained.predict, x, y)
         fluent.evaluate(
             made, prepared, found, slice=part, run=run, thresholds={"accuracy": Threshold(min=sweep.THRESHOLDS[name])}
         )
         whole = found["accuracy"] if part == "test" else whole
     return made, whole
-
-
-def _held_out(parts: sweep.Split) -> Iterator[tuple[str, tuple[object, object]]]:
-    yield from parts.held_out.items()

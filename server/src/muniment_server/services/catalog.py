@@ -13,7 +13,7 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.experiments import changed
 from muniment_server.services.references import resolve
-from muniment_server.services.workspace import Workspace
+from muniment_server.services.workspace import Workspace, refuse_erased
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import Record
@@ -67,6 +67,29 @@ def create_named(
         spelled = "/".join(map(str, name))
         raise Conflict(f"{kind} {spelled[:200]!r} exists with other content; PATCH it instead", field="name")
     return there
+
+
+def check_same_version(there: Any, given: msgspec.Struct, content: Iterable[str], instead: str) -> None:
+    """Check that a version is recorded with the content that is given; what is left out is not asked about.
+
+    Args:
+        there: the version.
+        given: what it is said to be.
+        content: the fields that make two versions the same.
+        instead: what to do if it is not.
+
+    Raises:
+        Gone: it was erased.
+        Conflict: it has other content.
+    """
+    refuse_erased(there.lifecycle, f"version {there.version}")
+    for field in content:
+        value = getattr(given, field)
+        if value not in (None, []) and value != getattr(there, field):
+            raise Conflict(
+                f"version {there.version!r} exists with another {field}; a version never changes: {instead}",
+                field=field,
+            )
 
 
 def change_named(draft: Draft, kind: str, text: str, change: msgspec.Struct) -> Record:

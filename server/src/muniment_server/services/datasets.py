@@ -14,14 +14,14 @@ from muniment.model.dataset import (
     NewDataset,
     NewDatasetVersion,
 )
-from muniment.model.errors import Conflict, InvalidInput, NotFound, TooLarge
+from muniment.model.errors import InvalidInput, TooLarge
 from muniment.model.ids import new_id
 from muniment.model.names import TEXT_LIMIT, check_name, check_text
 from muniment.model.schema import check_bag, check_columns
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
-from muniment_server.services.references import resolve, version_of
-from muniment_server.services.workspace import Change, Workspace, refuse_erased
+from muniment_server.services.references import resolve, resolve_version
+from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
 from muniment_server.store.reader import Reader
@@ -151,15 +151,7 @@ def _same_version(draft: Draft, dataset: str, new: NewDatasetVersion) -> Held | 
     if there is None:
         return None
     assert isinstance(there.record, DatasetVersion)
-    refuse_erased(there.record.lifecycle, f"version {there.record.version}")
-    for field in CONTENT:
-        given = getattr(new, field)
-        if given not in (None, []) and given != getattr(there.record, field):
-            raise Conflict(
-                f"version {there.record.version!r} exists with another {field}; a version never changes: "
-                "record the new content as a version of its own",
-                field=field,
-            )
+    catalog.check_same_version(there.record, new, CONTENT, "record the new content as a version of its own")
     return there
 
 
@@ -175,11 +167,7 @@ def get_version(
     """One version of a dataset, now or as of the past; ``latest`` is the youngest."""
 
     def ask(reader: Reader) -> Any:
-        held = resolve(reader, key, "dataset", "dataset")
-        found = version_of(reader, held, "dataset", version)
-        if found is None:
-            raise NotFound(f"dataset {key[:100]} has no version {version[:100]!r}", field="version")
-        return found.record
+        return resolve_version(reader, key, "dataset", version)[1].record
 
     made: DatasetVersion = catalog.read(workspace, scope, project, as_of, ask)
     return made

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from muniment.model.link import NODES_LIMIT, Direction, Lineage, Link, Node
+from muniment.model.link import NODES_LIMIT, Direction, Lineage, LineageQuery, Link, Node
 from muniment.model.question import AncestryDifference, Path
 from muniment.model.reference import short_name
 from muniment_server.policy.access import Scope
@@ -64,6 +65,15 @@ def lineage(
     return catalog.read(workspace, scope, project, as_of, ask)
 
 
+def asked(workspace: Workspace, scope: Scope, project: str, record: str, query: LineageQuery) -> Lineage:
+    """The lineage that a query asks for."""
+    return lineage(
+        workspace, scope, project, record,
+        direction=query.direction, depth=query.depth, limit=query.limit,
+        kinds=None if query.kinds is None else frozenset(query.kinds.split(",")), as_of=query.as_of,
+    )  # fmt: skip
+
+
 def nodes_of(
     reader: Reader, depths: dict[int, int], known: dict[int, tuple[str, str]], kinds: frozenset[str] | None = None
 ) -> list[Node]:
@@ -75,7 +85,7 @@ def nodes_of(
     for kind, numbers in by_kind.items():
         if kinds is None or kind in kinds:
             records.update(reader.numbered(kind, numbers))
-    owners = _owners(reader, records.values())
+    owners = owners_of(reader, records.values())
     made = [
         Node(
             id=known[number][0],
@@ -90,7 +100,7 @@ def nodes_of(
     return sorted(made, key=lambda node: (node.depth, node.kind, node.name, node.id))
 
 
-def _owners(reader: Reader, records: Any) -> dict[str, Any]:
+def owners_of(reader: Reader, records: Iterable[Any]) -> dict[str, Any]:
     """The datasets and models whose versions are among some records, by id."""
     wanted: dict[str, set[str]] = {"dataset": set(), "model": set()}
     for record in records:
@@ -100,18 +110,17 @@ def _owners(reader: Reader, records: Any) -> dict[str, Any]:
                 ids.add(owner)
     found: dict[str, Any] = {}
     for kind, ids in wanted.items():
-        found.update({owner: held.record for owner in ids if (held := reader.find(kind, owner)) is not None})
+        found.update(reader.by_ids(kind, ids))
     return found
 
 
 def display_name(kind: str, record: Any, owners: dict[str, Any]) -> str:
     """How a record is called: its short name, or what it is called by people."""
     if kind == "dataset_version":
-        owner = owners.get(record.dataset)
-        return short_name("dataset", (owner.namespace, owner.name), record.version) if owner else record.version
+        owner = owners[record.dataset]
+        return short_name("dataset", (owner.namespace, owner.name), record.version)
     if kind == "model_version":
-        owner = owners.get(record.model)
-        return short_name("model", (owner.name,), record.version) if owner else str(record.version)
+        return short_name("model", (owners[record.model].name,), record.version)
     if kind in {"dataset", "job"}:
         return short_name(kind, (record.namespace, record.name))
     return str(getattr(record, "name", record.id))

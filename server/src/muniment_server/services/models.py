@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from muniment.model.errors import Conflict, InvalidInput, NotFound
+from muniment.model.errors import Conflict, InvalidInput
 from muniment.model.ids import new_id
 from muniment.model.model import (
     CONTENT,
@@ -22,8 +22,8 @@ from muniment.model.schema import check_bag, check_columns
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
 from muniment_server.services.experiments import changed
-from muniment_server.services.references import LATEST, resolve, version_of
-from muniment_server.services.workspace import Change, Workspace, refuse_erased
+from muniment_server.services.references import LATEST, resolve, resolve_version
+from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store import links
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
@@ -140,7 +140,7 @@ def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVers
     run = None if new.run is None else resolve(draft, new.run, "run", "run")
     there = None if new.version is None else draft.find_named("model_version", model, new.version)
     if there is not None:
-        _check_same(version_in(there), new)
+        catalog.check_same_version(there.record, new, CONTENT, "leave version out to register the next one")
     else:
         number = new.version or draft.last_number("model_version", model) + 1
         there = draft.create(
@@ -157,27 +157,6 @@ def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVers
     return version_in(there)
 
 
-def _check_same(there: ModelVersion, new: NewModelVersion) -> None:
-    refuse_erased(there.lifecycle, f"version {there.version}")
-    for field in CONTENT:
-        given = getattr(new, field)
-        if given is not None and given != getattr(there, field):
-            raise Conflict(
-                f"version {there.version} exists with another {field}; a version never changes: "
-                "leave version out to register the next one",
-                field=field,
-            )
-
-
-def _version(draft: Draft, key: str, version: str) -> tuple[Held, Held]:
-    held = resolve(draft, key, "model", "model")
-    found = version_of(draft, held, "model", version)
-    if found is None:
-        raise NotFound(f"model {key[:100]} has no version {version[:100]!r}", field="version")
-    refuse_erased(version_in(found).lifecycle, f"version {version[:100]}")
-    return held, found
-
-
 def update_version(
     workspace: Workspace,
     scope: Scope,
@@ -192,7 +171,7 @@ def update_version(
     catalog.check_fields(change, texts=("description",))
 
     def act(draft: Draft) -> ModelVersion:
-        _, found = _version(draft, key, version)
+        _, found = resolve_version(draft, key, "model", version)
         return version_in(draft.replace("model_version", found, changed(version_in(found), change)))
 
     return Change(ref.no, scope.principal, "model.version.update", act, receipt)
@@ -223,8 +202,11 @@ def set_alias(
     check_alias(alias)
 
     def act(draft: Draft) -> AliasSet:
-        held, target = _version(draft, key, version) if version is not None else (None, None)
-        held = held or resolve(draft, key, "model", "model")
+        target = None
+        if version is None:
+            held = resolve(draft, key, "model", "model")
+        else:
+            held, target = resolve_version(draft, key, "model", version)
         done = draft.set_alias(held, alias, target)
         number = None if target is None else version_in(target).version
         return AliasSet(alias=alias, version=number, changed=done, position=draft.last_position)
@@ -252,11 +234,7 @@ def get_version(
     """One version of a model by number or alias, now or as of the past; ``latest`` is the youngest."""
 
     def ask(reader: Reader) -> Any:
-        held = resolve(reader, key, "model", "model")
-        found = version_of(reader, held, "model", version)
-        if found is None:
-            raise NotFound(f"model {key[:100]} has no version {version[:100]!r}", field="version")
-        return found.record
+        return resolve_version(reader, key, "model", version)[1].record
 
     made: ModelVersion = catalog.read(workspace, scope, project, as_of, ask)
     return made

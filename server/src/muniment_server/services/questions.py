@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from muniment.model.dataset import DatasetVersion
-from muniment.model.link import NODES_LIMIT
+from muniment.model.link import NODES_LIMIT, Direction
 from muniment.model.names import check_name
 from muniment.model.question import HITS_LIMIT, Best, BestQuery, Reason, Score, Similar, SimilarRuns, Why
-from muniment.model.reference import short_name
 from muniment.model.schema import similarity
 from muniment_server.policy.access import Scope
 from muniment_server.services import catalog
+from muniment_server.services.lineage import DEPTH, display_name, owners_of
 from muniment_server.services.references import resolve
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import asking, links, runs
@@ -71,7 +72,9 @@ def _evaluated(reader: Reader, dataset_version: str, query: BestQuery) -> list[S
 
 
 def _measured(reader: Reader, number: int, metric: str) -> list[Score]:
-    users = {far for _, far, _, _ in asking.linked(reader, [number], near="upstream", type_="used")}
+    users = {row[0] for row in links.touching(
+        reader.connection, reader.project_id, "upstream", [number], reader.as_of, "used"
+    )}  # fmt: skip
     known = reader.numbered("run", sorted(users))
     summaries = runs.metrics_of(
         reader.connection, reader.project_id, {no: run.id for no, run in known.items()}, frozenset((metric,)),
@@ -121,14 +124,19 @@ class _Likeness:
         self.mine = reader.numbered("dataset_version", self._used(run))
         self.others = asking.latest_dataset_versions(reader, SCHEMAS_LIMIT)
         self.others.update(self.mine)
-        owners = reader.by_ids("dataset", {version.dataset for version in self.others.values()})
-        self._names = {key: (owner.namespace, owner.name) for key, owner in owners.items()}
+        self._owners = owners_of(reader, self.others.values())
+
+    def _links(self, end: Direction, numbers: Iterable[int], type_: str | None = None) -> list[Any]:
+        reader = self.reader
+        return sorted(
+            map(tuple, links.touching(reader.connection, reader.project_id, end, list(numbers), reader.as_of, type_))
+        )
 
     def _used(self, run: int) -> list[int]:
-        return sorted({far for _, far, _, _ in asking.linked(self.reader, [run], near="downstream", type_="used")})
+        return sorted({row[1] for row in self._links("downstream", [run], "used")})
 
     def _name(self, version: DatasetVersion) -> str:
-        return short_name("dataset", self._names.get(version.dataset, ("default", "?")), version.version)
+        return display_name("dataset_version", version, self._owners)
 
     def hits(self) -> dict[int, list[Why]]:
         """Reasons by the number of the run."""
@@ -136,12 +144,11 @@ class _Likeness:
         for number, version in self.mine.items():
             for other, why in self._alike(number, version):
                 reasons.setdefault(other, []).append(why)
-        users = asking.linked(self.reader, sorted(reasons), near="upstream", type_="used")
         hits: dict[int, list[Why]] = {}
-        for near, far, _, _ in users:
-            if far != self.run:
-                known = hits.setdefault(far, [])
-                known.extend(why for why in reasons[near] if why not in known)
+        for user, used, *_ in self._links("upstream", reasons, "used"):
+            if user != self.run:
+                known = hits.setdefault(user, [])
+                known.extend(why for why in reasons[used] if why not in known)
         return hits
 
     def _alike(self, number: int, version: DatasetVersion) -> Iterable[tuple[int, Why]]:
@@ -168,21 +175,23 @@ class _Likeness:
         """Dataset versions that descend from an ancestor of one and are none of its ancestors; that ancestor's name."""
         walk = links.walk(
             self.reader.connection, self.reader.project_id, number, "upstream",
-            depth=NODES_LIMIT, limit=NODES_LIMIT, as_of=self.reader.as_of,
+            depth=DEPTH, limit=NODES_LIMIT, as_of=self.reader.as_of,
         )  # fmt: skip
-        found: dict[int, str] = {}
-        for ancestor, depth in walk.depths.items():
-            if ancestor not in self.others or depth == 0:
-                continue
-            name = self._name(self.others[ancestor])
-            below = links.walk(
-                self.reader.connection, self.reader.project_id, ancestor, "downstream",
-                depth=NODES_LIMIT, limit=NODES_LIMIT, as_of=self.reader.as_of,
-            )  # fmt: skip
-            for other in below.depths:
-                if other in self.others and other not in walk.depths:
-                    found.setdefault(other, name)
-        return found
+        # all ancestors are walked down from at once, and what is found keeps the name of the one it was found from
+        found = {
+            ancestor: self._name(self.others[ancestor])
+            for ancestor, depth in walk.depths.items()
+            if depth and ancestor in self.others
+        }
+        level = list(found)
+        while level and len(found) < NODES_LIMIT:
+            reached: dict[int, str] = {}
+            for downstream, upstream, *_ in self._links("upstream", level):
+                if downstream not in found:
+                    reached.setdefault(downstream, found[upstream])
+            found.update(reached)
+            level = list(reached)
+        return {number: name for number, name in found.items() if number in self.others and number not in walk.depths}
 
 
 def _shared_slice(one: DatasetVersion, other: DatasetVersion) -> str | None:

@@ -81,6 +81,21 @@ def _find(finder: Finder, reference: Reference) -> Held | None:
     return None if held is None else version_of(finder, held, owner, reference.version)
 
 
+def resolve_version(finder: Finder, key: str, owner: str, version: str) -> tuple[Held, Held]:
+    """A dataset or model, given by a reference, and its version that is called so, or that an alias means.
+
+    Raises:
+        NotFound: there is none.
+        Gone: it was erased.
+    """
+    held = resolve(finder, key, owner, owner)
+    found = version_of(finder, held, owner, version)
+    if found is None:
+        raise NotFound(f"{owner} {key[:100]} has no version {version[:100]!r}", field="version")
+    refuse_erased(getattr(found.record, "lifecycle", "active"), f"version {version[:100]}")
+    return held, found
+
+
 def version_of(finder: Finder, held: Held, owner: str, version: str) -> Held | None:
     """A version of a dataset or model: the one that is called so, or that an alias means, or the latest."""
     kind, name = f"{owner}_version", held.record.id

@@ -5,24 +5,25 @@ from __future__ import annotations
 from muniment.model.link import NODES_LIMIT
 from muniment.model.model import ModelVersion
 from muniment.model.question import Input, Reproducibility
-from muniment.model.reference import short_name
 from muniment.model.run import Run
 from muniment_server.policy.access import Scope
 from muniment_server.services import catalog
-from muniment_server.services.lineage import DEPTH, nodes_of
-from muniment_server.services.references import resolve
+from muniment_server.services.lineage import DEPTH, display_name, nodes_of, owners_of
+from muniment_server.services.references import resolve_version
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import asking, links, runs
 from muniment_server.store.reader import Reader
 
+_PARAMS = runs.Columns(tags=frozenset(), metrics=frozenset())
+
 
 def reproducibility(
-    workspace: Workspace, scope: Scope, project: str, version: str, as_of: int | str | None = None
+    workspace: Workspace, scope: Scope, project: str, model: str, version: str, as_of: int | str | None = None
 ) -> Reproducibility:
     """Everything that made a model version: run, code, data, environment, seeds, params; and what is missing of it."""
 
     def ask(reader: Reader) -> Reproducibility:
-        held = resolve(reader, version, "model_version", "version")
+        owner, held = resolve_version(reader, model, "model", version)
         made = held.record
         assert isinstance(made, ModelVersion)
         maker = None if made.run is None else reader.find("run", made.run)
@@ -35,12 +36,12 @@ def reproducibility(
         )  # fmt: skip
         above = {number: depth for number, depth in walk.depths.items() if depth}
         known = links.records_of(reader.connection, reader.project_id, links.Found(above, [], truncated=False))
-        params = {} if run is None else runs.find(
-            reader.connection, scope, reader.project_id, run.id, as_of=reader.as_of
-        ).params  # fmt: skip
-        model = reader.by_ids("model", [made.model])[made.model]
+        params: dict[str, str] = {}
+        if run is not None:
+            found = runs.find(reader.connection, scope, reader.project_id, run.id, _PARAMS, as_of=reader.as_of)
+            params = found.params
         return Reproducibility(
-            name=short_name("model", (model.name,), made.version),
+            name=display_name("model_version", made, {owner.record.id: owner.record}),
             model_version=made,
             run=run,
             params=params,
@@ -56,15 +57,16 @@ def reproducibility(
 
 def inputs_of(reader: Reader, run: int) -> list[Input]:
     """The dataset versions that a run used, by role and name."""
-    used = asking.linked(reader, [run], near="downstream", type_="used")
-    versions = reader.numbered("dataset_version", sorted({far for _, far, _, _ in used}))
-    owners = reader.by_ids("dataset", {version.dataset for version in versions.values()})
-    found = []
-    for _, far, _, role in used:
-        if far in versions:
-            owner = owners[versions[far].dataset]
-            name = short_name("dataset", (owner.namespace, owner.name), versions[far].version)
-            found.append(Input(name=name, role=role, version=versions[far]))
+    used = [(row[1], row[3]) for row in links.touching(
+        reader.connection, reader.project_id, "downstream", [run], reader.as_of, "used"
+    )]  # fmt: skip
+    versions = reader.numbered("dataset_version", sorted({number for number, _ in used}))
+    owners = owners_of(reader, versions.values())
+    found = [
+        Input(name=display_name("dataset_version", versions[number], owners), role=role, version=versions[number])
+        for number, role in used
+        if number in versions
+    ]
     return sorted(found, key=lambda item: (item.role, item.name))
 
 

@@ -1,14 +1,12 @@
-"""Queries that questions need and searches do not: evaluations on some data, users of some data."""
+"""Queries that questions need and searches do not: evaluations on some data or of a model, the youngest data."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from muniment_server.store import current
 from muniment_server.store.reader import Reader
-from muniment_server.store.tables import dataset_versions, evaluations, links
+from muniment_server.store.tables import dataset_versions, evaluations
 
 
 def evaluations_on(reader: Reader, dataset_version: str, part: str | None) -> list[Any]:
@@ -36,24 +34,6 @@ def _evaluations(reader: Reader, *where: Any) -> list[Any]:
         .order_by(evaluations.c.no)
     )
     return [current.to_record("evaluation", row) for row in reader.connection.execute(query)]
-
-
-def linked(
-    reader: Reader, numbers: list[int], *, near: str, type_: str | None = None
-) -> list[tuple[int, int, str, str]]:
-    """(near, far, type, role) of the links at whose `near` end (``upstream`` or ``downstream``) some records are."""
-    far = links.c.downstream if near == "upstream" else links.c.upstream
-    found: list[tuple[int, int, str, str]] = []
-    for start in range(0, len(numbers), 5_000):
-        query = sa.select(links.c[near], far, links.c.type, links.c.role).where(
-            links.c.project_id == reader.project_id,
-            links.c[near].in_(numbers[start : start + 5_000]),
-            current.at(links, reader.as_of),
-        )
-        if type_ is not None:
-            query = query.where(links.c.type == type_)
-        found += [(row[0], row[1], row[2], row[3]) for row in reader.connection.execute(query)]
-    return found
 
 
 def latest_dataset_versions(reader: Reader, limit: int) -> dict[int, Any]:

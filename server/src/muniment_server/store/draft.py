@@ -63,14 +63,17 @@ class Draft:
 
     def find(self, kind: str, record_id: str) -> Held | None:
         """The current record with this id, this draft's own changes included."""
-        found = (
-            self.held.get(record_id) or self.transaction.held.get(record_id) or self.transaction.memory.get(record_id)
-        )
+        found = self._at_hand(record_id)
         if found is None:
             found = current.by_id(self.connection, self.project_id, kind, record_id)
             if found is not None:
                 self.transaction.read(found)
         return found if found is not None and isinstance(found.record, KINDS[kind].struct) else None
+
+    def _at_hand(self, record_id: str) -> Held | None:
+        """The current record with this id, if it is known without asking the database."""
+        waiting = self.held.get(record_id) or self.transaction.held.get(record_id)
+        return waiting or self.transaction.memory.get(record_id)
 
     def find_named(self, kind: str, *name: Any) -> Held | None:
         """The current record with this key."""
@@ -89,7 +92,7 @@ class Draft:
 
     def find_any(self, record_id: str) -> Held | None:
         """The current record with this id, of whatever kind."""
-        found = self.held.get(record_id) or self.transaction.held.get(record_id)
+        found = self._at_hand(record_id)
         if found is not None:
             return found
         kind = current.kind_of_id(self.connection, self.project_id, record_id)
@@ -113,8 +116,11 @@ class Draft:
 
     def find_digest(self, dataset: str, digest: str) -> Held | None:
         """The oldest version of a dataset that has this digest."""
-        known = self._contents.get((dataset, digest)) or self.transaction.contents.get((dataset, digest))
-        found = known or current.id_of_digest(self.connection, self.project_id, dataset, digest)
+        found = (
+            current.id_of_digest(self.connection, self.project_id, dataset, digest)
+            or self.transaction.contents.get((dataset, digest))
+            or self._contents.get((dataset, digest))
+        )
         return None if found is None else self.find("dataset_version", found)
 
     def last_number(self, kind: str, record_id: str) -> int:
@@ -379,7 +385,7 @@ class Draft:
         transaction.aliases.update(self._aliases)
         transaction.youngest.update(self._youngest)
         transaction.numbers.update(self._numbers)
-        transaction.contents.update(self._contents)
+        transaction.contents = {**self._contents, **transaction.contents}  # the oldest stays
         transaction.links.update(self._links)
         for number, keys in self._flows.items():
             transaction.flows.setdefault(number, []).extend(keys)

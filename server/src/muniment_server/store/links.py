@@ -6,19 +6,19 @@ paths meet again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from muniment.model.link import Direction
 from muniment_server.store import current
 from muniment_server.store.tables import aliases, links, records
 
 LinkKey = tuple[int, int, str, str, int]
 """(downstream, upstream, type, role, run) by number; 0 is no run."""
-Direction = Literal["upstream", "downstream"]
 PATH_LIMIT = 100_000
 """Records looked at to see whether a link would close a circle."""
 _AT_ONCE = 10_000
@@ -57,7 +57,7 @@ def reaches(draft: Waiting, start: int, goal: int) -> bool:
     seen, level = {start}, [start]
     while level and len(seen) < PATH_LIMIT:
         known = [number for number in level if number <= draft.old]
-        found = {far for _, far in _level(draft.connection, draft.project_id, "downstream", known, None)}
+        found = {row[0] for row in touching(draft.connection, draft.project_id, "upstream", known, None)}
         found.update(number for item in level for number in draft.waiting_downstream(item))
         if goal in found:
             return True
@@ -105,12 +105,13 @@ def walk(
     """
     made = Found({start: 0}, [], truncated=False)
     level = [start]
-    other = 1 if direction == "upstream" else 0
+    near: Direction = "downstream" if direction == "upstream" else "upstream"
+    far = 1 if direction == "upstream" else 0
     for distance in range(1, depth + 1):
         reached: list[int] = []
         # in order, so that the same question is cut short at the same record on every engine
-        for row in sorted(map(tuple, _rows(connection, project_id, direction, level, as_of))):
-            number = row[other]
+        for row in sorted(map(tuple, touching(connection, project_id, near, level, as_of))):
+            number = row[far]
             if number not in made.depths:
                 if len(made.depths) >= limit:
                     made.truncated = True
@@ -122,38 +123,38 @@ def walk(
         if not level or goal in made.depths:
             return made
     made.truncated = made.truncated or any(
-        row[1] not in made.depths for row in _level(connection, project_id, direction, level, as_of)
+        row[far] not in made.depths for row in touching(connection, project_id, near, level, as_of)
     )
     return made
 
 
-def _rows(
-    connection: sa.Connection, project_id: int, direction: Direction, numbers: Sequence[int], as_of: int | None
+def touching(
+    connection: sa.Connection,
+    project_id: int,
+    end: Direction,
+    numbers: Sequence[int],
+    as_of: int | None,
+    type_: str | None = None,
 ) -> Iterator[Any]:
-    """The links at one end of which some records are."""
-    near = links.c.downstream if direction == "upstream" else links.c.upstream
+    """The links at whose `end` some records are.
+
+    Args:
+        connection: a snapshot, or the writer's.
+        project_id: the project.
+        end: ``upstream`` for what flows from the records, ``downstream`` for what flows into them.
+        numbers: the records.
+        as_of: the position at which the links held; None is now.
+        type_: only links of this type.
+
+    Yields:
+        (downstream, upstream, type, role, run, source, valid_from) by number.
+    """
     for start in range(0, len(numbers), _AT_ONCE):
         chunk = sorted(numbers[start : start + _AT_ONCE])
         query = sa.select(*_WALKED).where(
-            links.c.project_id == project_id, _among(connection, near, chunk), current.at(links, as_of)
+            links.c.project_id == project_id, _among(connection, links.c[end], chunk), current.at(links, as_of)
         )
-        yield from connection.execute(query)
-
-
-def _level(
-    connection: sa.Connection, project_id: int, direction: Direction, numbers: Sequence[int], as_of: int | None
-) -> Iterable[tuple[int, int]]:
-    """(near, far) of the links of some records."""
-    near, far = (links.c.downstream, links.c.upstream)
-    if direction == "downstream":
-        near, far = far, near
-    for start in range(0, len(numbers), _AT_ONCE):
-        chunk = sorted(numbers[start : start + _AT_ONCE])
-        query = sa.select(near, far).where(
-            links.c.project_id == project_id, _among(connection, near, chunk), current.at(links, as_of)
-        )
-        for row in connection.execute(query):
-            yield row[0], row[1]
+        yield from connection.execute(query if type_ is None else query.where(links.c.type == type_))
 
 
 def _among(connection: sa.Connection, column: sa.Column[int], numbers: list[int]) -> sa.ColumnElement[bool]:

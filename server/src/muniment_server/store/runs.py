@@ -60,10 +60,18 @@ def _erased(connection: sa.Connection, project_id: int, run_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def find(connection: sa.Connection, scope: Scope, project_id: int, run_id: str, *, as_of: int | None = None) -> RunData:
-    """One run with everything logged to it."""
+def find(
+    connection: sa.Connection,
+    scope: Scope,
+    project_id: int,
+    run_id: str,
+    columns: Columns = EVERYTHING,
+    *,
+    as_of: int | None = None,
+) -> RunData:
+    """One run with what was logged to it."""
     row = row_of(connection, scope, project_id, run_id, as_of)
-    return with_data(connection, project_id, [row], EVERYTHING, as_of)[0]
+    return with_data(connection, project_id, [row], columns, as_of)[0]
 
 
 def with_data(

@@ -41,8 +41,10 @@ async def export_croissant(call: Call) -> dict[str, Any]:
 
 async def export_model_card(call: Call) -> Plain:
     """A model version's card in Markdown, generated from what is recorded."""
-    version = f"{call.path['model']}@{call.path['version']}"
-    text = await asyncio.to_thread(exports.as_card, call.workspace, call.scope, call.project, version, call.query.as_of)
+    text = await asyncio.to_thread(
+        exports.as_card,
+        call.workspace, call.scope, call.project, call.path["model"], call.path["version"], call.query.as_of,
+    )  # fmt: skip
     return Plain(text, _MARKDOWN)
 
 

@@ -32,12 +32,9 @@ async def remove_links(call: Call) -> links.Linked:
 
 async def get_lineage(call: Call) -> Lineage:
     """What a record descends from, or what descends from it, nearest first, now or as of the past."""
-    query: LineageQuery = call.query
-    kinds = None if query.kinds is None else frozenset(query.kinds.split(","))
     return await asyncio.to_thread(
-        lineage.lineage, call.workspace, call.scope, call.project, call.path["record"],
-        direction=query.direction, depth=query.depth, limit=query.limit, kinds=kinds, as_of=query.as_of,
-    )  # fmt: skip
+        lineage.asked, call.workspace, call.scope, call.project, call.path["record"], call.query
+    )
 
 
 ROUTES = [

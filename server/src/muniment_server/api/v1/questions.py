@@ -57,10 +57,10 @@ async def find_similar_runs(call: Call) -> SimilarRuns:
 
 async def get_reproducibility(call: Call) -> Reproducibility:
     """Everything that made a model version, and what is missing to make it again."""
-    version = f"{call.path['model']}@{call.path['version']}"
     return await asyncio.to_thread(
-        reports.reproducibility, call.workspace, call.scope, call.project, version, call.query.as_of
-    )
+        reports.reproducibility,
+        call.workspace, call.scope, call.project, call.path["model"], call.path["version"], call.query.as_of,
+    )  # fmt: skip
 
 
 async def compare_records(call: Call) -> Comparison:

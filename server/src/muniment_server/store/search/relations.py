@@ -50,15 +50,15 @@ def _versions(source: Source, condition: Any) -> sa.Select[Any]:
 
 def _of_models(source: Source, name: str, predicate: Predicate) -> sa.ColumnElement[bool]:
     """`name` is that of a model, a version's number, or an alias that means it."""
+    versions = source.table if source.kind == "model_version" else model_versions
     if name == "name":
         owners = sa.select(models.c.id).where(_here(source, models), predicate(models.c.name))
-        wanted: sa.ColumnElement[bool] = model_versions.c.model.in_(owners)
+        wanted: sa.ColumnElement[bool] = versions.c.model.in_(owners)
     elif name == "version":
-        wanted = predicate(model_versions.c.version)
+        wanted = predicate(versions.c.version)
     else:
-        wanted = model_versions.c.no.in_(
-            sa.select(aliases.c.target).where(_here(source, aliases), predicate(aliases.c.name))
-        )
-    found = sa.select(model_versions.c.id).where(_here(source, model_versions), wanted)
-    column = source.table.c.id if source.kind == "model_version" else source.table.c.model_version
-    return column.in_(found)
+        meant = sa.select(aliases.c.target).where(_here(source, aliases), predicate(aliases.c.name))
+        wanted = versions.c.no.in_(meant)
+    if versions is source.table:
+        return wanted
+    return source.table.c.model_version.in_(sa.select(model_versions.c.id).where(_here(source, model_versions), wanted))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from pathlib import Path as Path_
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from muniment import transfer
+from muniment.model.artifact import Attached, Attachment, Attachments
 from muniment.model.dataset import Dataset, DatasetVersion, NewDataset, NewDatasetVersion
 from muniment.model.errors import MunimentError, all_errors
 from muniment.model.evaluation import Evaluation, NewEvaluation
@@ -30,7 +35,7 @@ from muniment.model.question import (
 )
 from muniment.model.run import NewRun, Run, RunChange, RunData
 from muniment.model.search import Page, Query
-from muniment.transport import Answer, open_transport
+from muniment.transport import Answer, Opened, open_transport
 
 MSGPACK = "application/msgpack"
 T = TypeVar("T")
@@ -92,6 +97,17 @@ class Client:
         if received.status >= 400:
             raise _error(received)
         return msgspec.msgpack.decode(received.body, type=answer)
+
+    def open(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes] = ()) -> Opened:
+        """One request whose body and answer come piece by piece. It is not tried again.
+
+        Raises:
+            MunimentError: what the server said, as the class of its code.
+        """
+        opened = self._transport.open(method, target, {"Accept": MSGPACK, **headers}, body)
+        if opened.status >= 400:
+            raise _error(Answer(opened.status, opened.headers, b"".join(opened.chunks)))
+        return opened
 
     def create_project(self, slug: str, description: str | None = None) -> Project:
         """Create a project; one that exists with the same content is returned."""
@@ -185,6 +201,52 @@ class Client:
     def add_links(self, links: list[NewLink]) -> None:
         """Record that data flowed from one record to another; what holds already stays."""
         self.call("POST", f"{self._base}/links", dict, {"links": links})
+
+    # artifacts
+
+    def upload(
+        self, record: str, path: str, source: str | os.PathLike[str] | bytes, media_type: str | None = None
+    ) -> Attached:
+        """Give a record a file or bytes under a path; what the store has already is not sent again.
+
+        Args:
+            record: a run, a version, an evaluation, by id or reference.
+            path: where the record has it, such as ``model/weights.bin``.
+            source: a file, or the bytes.
+            media_type: what it is; guessed from the path if it is left out.
+        """
+        return transfer.upload(self, f"{self._base}/records/{_part(record)}/artifacts", path, source, media_type)
+
+    def artifacts(self, record: str, *, prefix: str = "", as_of: int | str | None = None) -> list[Attachment]:
+        """The artifacts of a record, by path."""
+        found: list[Attachment] = []
+        after: str | None = ""
+        while after is not None:
+            query = _query(prefix=prefix, after=after, as_of=as_of)
+            page = self.call("GET", f"{self._base}/records/{_part(record)}/artifacts{query}", Attachments)
+            found += page.artifacts
+            after = page.next
+        return found
+
+    def download(self, record: str, path: str, to: str | os.PathLike[str], *, as_of: int | str | None = None) -> Path_:
+        """Write an artifact of a record to a file, or into a folder; it is there whole, with its digest checked.
+
+        Raises:
+            Unavailable: the bytes are not what they should be, or the store was lost too often.
+        """
+        target = f"{self._base}/records/{_part(record)}/artifacts/{quote(path)}{_query(as_of=as_of)}"
+        return transfer.download(self, target, path, to)
+
+    def download_all(
+        self, record: str, to: str | os.PathLike[str], *, prefix: str = "", as_of: int | str | None = None
+    ) -> list[Path_]:
+        """Write all artifacts of a record into a folder, by their paths."""
+        found = self.artifacts(record, prefix=prefix, as_of=as_of)
+        return [self.download(record, item.path, transfer.within(to, item.path), as_of=as_of) for item in found]
+
+    def remove_artifact(self, record: str, path: str) -> None:
+        """Take an artifact away from a record; the past keeps it."""
+        self.call("DELETE", f"{self._base}/records/{_part(record)}/artifacts/{quote(path)}", Attached)
 
     # questions
 

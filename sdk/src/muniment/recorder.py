@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from array import array
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self, SupportsFloat
 
 from muniment.client import Client
 from muniment.model.dataset import DatasetVersion
-from muniment.model.errors import MunimentError
+from muniment.model.errors import InvalidInput, MunimentError
 from muniment.model.ids import new_id
 from muniment.model.link import NewLink
 from muniment.model.metric import NewPoints
@@ -92,6 +94,30 @@ class ActiveRun:
         if "@" in upstream and ":" not in upstream:
             upstream = f"dataset:{upstream}"
         self._client.add_links([NewLink(upstream=upstream, downstream=self.id, type="used", role=role)])
+
+    def log_artifact(
+        self, source: str | os.PathLike[str] | bytes, path: str | None = None, media_type: str | None = None
+    ) -> None:
+        """Keep a file, the files of a folder, or bytes.
+
+        Args:
+            source: the file, folder or bytes.
+            path: under which the run has it; the name of the file if left out, nothing for a folder.
+            media_type: what it is; guessed from the path if it is left out.
+        """
+        if isinstance(source, bytes):
+            if path is None:
+                raise InvalidInput("bytes have no name of their own; say under which path to keep them", field="path")
+            self._client.upload(self.id, path, source, media_type)
+            return
+        if not Path(source).is_dir():
+            self._client.upload(self.id, path or Path(source).name, source, media_type)
+            return
+        root = Path(source)
+        for file in sorted(root.rglob("*")):
+            if file.is_file():
+                name = file.relative_to(root).as_posix()
+                self._client.upload(self.id, f"{path}/{name}" if path else name, file, media_type)
 
     def flush(self) -> None:
         """Send what was gathered; when this returns, it is durable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import urllib3
 
 TIMEOUT_SECONDS = 60.0
+PIECE = 1 << 20
+"""Bytes of one piece of an artifact."""
 
 
 class Answer(NamedTuple):
@@ -19,6 +22,14 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+class Opened(NamedTuple):
+    """A response whose body comes piece by piece."""
+
+    status: int
+    headers: dict[str, str]
+    chunks: Iterator[bytes]
 
 
 class Transport(Protocol):
@@ -35,6 +46,20 @@ class Transport(Protocol):
 
         Raises:
             Unavailable: the store cannot be reached.
+        """
+        ...
+
+    def open(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes]) -> Opened:
+        """Send one request piece by piece, and read its answer so. It is not tried again.
+
+        Args:
+            method: of HTTP.
+            target: path and query string, percent-encoded.
+            headers: by name.
+            body: pieces of it.
+
+        Raises:
+            Unavailable: the store cannot be reached; while reading, that it was lost.
         """
         ...
 
@@ -71,6 +96,28 @@ class HttpTransport:
             reason = getattr(error, "reason", None) or error
             raise Unavailable(f"{self._url} cannot be reached: {reason}") from None
         return Answer(answer.status, dict(answer.headers), answer.data)
+
+    def open(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes]) -> Opened:
+        """Send one request piece by piece; its answer comes so too."""
+        import urllib3  # noqa: PLC0415
+
+        try:
+            answer = self._pool.request(
+                method, self._url + target, headers=headers, body=body or None, preload_content=False, retries=False,
+                timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS), decode_content=False,
+            )  # fmt: skip
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"{self._url} cannot be reached: {error}") from None
+
+        def chunks() -> Iterator[bytes]:
+            try:
+                yield from answer.stream(PIECE)
+            except urllib3.exceptions.HTTPError as error:
+                raise Unavailable(f"{self._url} was lost while it answered: {error}") from None
+            finally:
+                answer.release_conn()
+
+        return Opened(answer.status, {name.lower(): value for name, value in answer.headers.items()}, chunks())
 
     def close(self) -> None:
         """Close the connections."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from muniment.transport import Answer
 from muniment_server.commands.embed import EmbeddedTransport
 
 JSON = {"Content-Type": "application/json"}
@@ -26,6 +27,11 @@ class Door:
         sent = {**(JSON if raw else {}), **{name.replace("_", "-"): value for name, value in headers.items()}}
         answer = self.transport.request(method, target, sent, raw)
         return answer.status, msgspec.json.decode(answer.body)
+
+    def raw(self, method: str, target: str, body: bytes = b"", **headers: str) -> Answer:
+        """A request as it is, and its answer."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.transport.request(method, f"{BASE}/{target}", sent, body)
 
     def head(self) -> int:
         """The project's latest position."""

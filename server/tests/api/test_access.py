@@ -13,7 +13,7 @@ import pytest
 
 from muniment_server.api.app import Application
 from muniment_server.api.doors import ROUTES
-from muniment_server.api.routing import Route
+from muniment_server.api.routing import Incoming, Route
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.workspace import Workspace
 
@@ -22,13 +22,14 @@ ID = "01a205ca50f87aee91880ce46b73743f"
 PATH = {
     "project": "default", "experiment": "none", "run": ID, "record": ID, "position": "1", "job": "none",
     "dataset": "none", "model": "none", "version": "1", "alias": "champion", "evaluation": ID,
-    "first": ID, "second": ID, "last": ID,
+    "first": ID, "second": ID, "last": ID, "digest": "0" * 64, "path": "a/b", "facet": "f", "note": ID, "view": "none",
 }  # fmt: skip
 QUERIES = {
     "find_best": "metric=auc&dataset=d@1",
     "get_series": "key=a",
     "get_chart": "key=a",
     "get_consistency_proof": "first=1",
+    "find_by_name": "system=mlflow&name=n",
 }
 BODIES: dict[str, Any] = {
     "create_project": {"slug": "default"},
@@ -56,14 +57,29 @@ BODIES: dict[str, Any] = {
     "create_evaluation": {"model_version": "m@1", "dataset_version": "d@1", "metrics": {"auc": 0.9}},
     "add_links": {"links": [{"upstream": ID, "downstream": ID, "type": "used"}]},
     "remove_links": {"links": [{"upstream": ID, "downstream": ID, "type": "used"}]},
+    "upload_artifact": Incoming,
+    "put_record_artifact": Incoming,
+    "attach_artifact": {"path": "a", "digest": "0" * 64},
+    "collect_artifacts": {},
+    "create_facet_type": {"name": "f", "schema": {"type": "object"}},
+    "update_facet_type": {},
+    "set_facet": {"value": {}},
+    "create_note": {"text": "x"},
+    "update_note": {},
+    "create_view": {"name": "v", "page": "runs", "state": {}},
+    "update_view": {},
+    "give_name": {"system": "mlflow", "name": "n", "record": ID},
+    "take_name": {"system": "mlflow", "name": "n"},
     "run_batch": {"commands": [{"do": "run.params", "run": ID, "params": {}}]},
 }
 
 
 async def status_of(workspace: Workspace, route: Route, project: str = "default") -> int:
     """The status that the application answers a request of this route with."""
-    path = re.sub(r"\{(\w+)\}", lambda found: {**PATH, "project": project}[found[1]], route.path)
-    body = msgspec.json.encode(BODIES[route.name]) if route.body is not None else b""
+    path = re.sub(r"\{(\w+)(?::path)?\}", lambda found: {**PATH, "project": project}[found[1]], route.path)
+    body = b"bytes" if route.body is Incoming else b""
+    if route.body not in (None, Incoming):
+        body = msgspec.json.encode(BODIES[route.name])
     headers = [(b"content-type", b"application/json")] if body else []
     statuses: list[int] = []
 

@@ -22,6 +22,8 @@ class Draft:
         self.points: list[tuple[str, tuple[Point, ...]]] = []
         self.writer: tuple[str, int] | None = None
         self.ids = ids
+        self.seen: Body = {}
+        """The store's answer, from which only what it made up is taken."""
 
     @property
     def last(self) -> int:
@@ -107,6 +109,7 @@ class Model:
             return str((found or {}).get("id", f"unknown {index}"))  # of a request that the store refused
 
         draft = Draft(self, fresh)
+        draft.seen = seen or {}
         try:
             answer = _batch(draft, op) if op.do == "batch" else COMMANDS[op.do](draft, op, 0)
         except Refused as refused:

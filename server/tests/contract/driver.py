@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from contract import catalog
+from contract import belongings, catalog
 from contract.commands import Model, Request, explained
 from contract.evidence import Evidence
 from contract.evidence import rows as evidence_rows
@@ -167,8 +167,9 @@ class Driver:
         self.folder = folder
         self.clock = clock
         self.trust = folder / f"trust-{uuid.uuid4().hex}"
+        self.artifacts = folder / f"artifacts-{uuid.uuid4().hex}"
         self.url = site.fresh()
-        self.open = [Workspace(self.url, trust=self.trust)]
+        self.open = [self.opened()]
         self.project = self.first.project(self.first.owner_scope, PROJECT, Permission.READ).no
         with self.first.store.read() as connection:
             self.model = Model(heads.read(connection, self.project).time)
@@ -179,6 +180,10 @@ class Driver:
         """The process that was there first."""
         return self.open[0]
 
+    def opened(self) -> Workspace:
+        """One more process on the store."""
+        return Workspace(self.url, trust=self.trust, artifacts=self.artifacts.as_uri())
+
     def at(self, number: int) -> Workspace:
         """One of the processes on the store."""
         return self.open[number % len(self.open)]
@@ -188,7 +193,8 @@ class Driver:
         for workspace in self.open:
             workspace.close()
         self.site.drop(self.url)
-        shutil.rmtree(self.trust, ignore_errors=True)
+        for folder in (self.trust, self.artifacts):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # writing
 
@@ -218,11 +224,11 @@ class Driver:
                 return metrics.log(*common, op.target, NewPoints(**points_of(op)), given)
             case "run.erase":
                 return erasure.erase_run(*common, op.target, args["reason"], given)
-            case name if name in catalog.COMMANDS:
-                return catalog.prepare(common, op)
-            case _:
+            case "batch":
                 commands = [command_of(command) for command in op.commands]
                 return batch.run(*common, batches.Batch(commands=commands), given)
+            case name:
+                return (catalog if name in catalog.COMMANDS else belongings).prepare(common, op)
 
     def write(self, op: Op, key: str | None = None, body: str | None = None, process: int = 0) -> Outcome:
         """One request, answered as the model answers it."""
@@ -345,7 +351,7 @@ class Driver:
     def crash(self) -> None:
         """Every process dies; a new one opens what was left."""
         old, self.url = self.url, self.twin() if self.site.engine == "sqlite" else self.url
-        fresh = Workspace(self.url, trust=self.trust)
+        fresh = self.opened()
         for workspace in self.open:
             workspace.close()
         self.open = [fresh]

@@ -11,7 +11,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from contract import asking, catalog, evidence, recipes, tampering
+from contract import asking, belongings, catalog, evidence, recipes, tampering
 from contract.checking import Checking
 from contract.driver import PROJECT, Clock, Driver, Site, failing_commit, settled
 from contract.model import Body, Op, Outcome
@@ -20,7 +20,6 @@ from muniment_server.annexes import keeper
 from muniment_server.services import experiments, verify
 from muniment_server.services import ledger as history
 from muniment_server.services.trust import TrustFolder
-from muniment_server.services.workspace import Workspace
 from muniment_server.store.engine import Store
 
 PROCESS = st.integers(0, 1)
@@ -49,6 +48,7 @@ class Contract(Checking, RuleBasedStateMachine):
         try:
             if sys.exception() is None:  # the first thing that went wrong is the one to hear of
                 self.everything()
+                self.check_past()
                 head, kinds = self.driver.model.head, len(tampering.CHANGES)
                 count = 6 if self.driver.site.engine == "sqlite" else 1  # a copy costs a second there
                 self.check_tampering([(13 * head + 11 * at) % kinds for at in range(count)], head)
@@ -262,6 +262,16 @@ class Contract(Checking, RuleBasedStateMachine):
             self.driver.write(op, process=process)
         self.check_catalogue(max(0, self.driver.model.head - back))
 
+    def check_past(self) -> None:
+        """Links and belongings before and after the entries that changed them."""
+        changed = [
+            entry.position for entry in self.driver.model.entries
+            if any({"links", "aliases", "artifacts", "facets"} & (body or {}).keys() for *_, body in entry.revisions)
+        ]  # fmt: skip
+        for position in sorted({at for last in changed[-8:] for at in (last - 1, last)}):
+            self.check_catalogue(position)
+            self.check_belongings(position)
+
     def check_catalogue(self, position: int) -> None:
         catalog.check(self.driver.first, PROJECT, self.driver.model.at(position), position)
 
@@ -272,6 +282,30 @@ class Contract(Checking, RuleBasedStateMachine):
         ops += ops[:1] if twice else []
         self.driver.together([(op, None) for op in ops], threaded=threaded)
         self.check_catalogue(self.driver.model.head)
+
+    @rule(given=st.lists(belongings.RECIPES, min_size=3, max_size=8), process=PROCESS, back=st.integers(0, 6))
+    def belong(self, given: list[Body], process: int, back: int) -> None:
+        """Artifacts and facets come and go, artifacts are collected; and what it was a few positions ago."""
+        for recipe in given:
+            self.driver.write(self.belonging(recipe), process=process)
+        self.check_belongings(max(0, self.driver.model.head - back))
+
+    @rule(given=st.lists(belongings.RECIPES, min_size=2, max_size=4), threaded=st.booleans())
+    def belong_together(self, given: list[Body], threaded: bool) -> None:
+        """The same at once: in one group, or from several processes."""
+        ops = [self.belonging(recipe) for recipe in given]
+        self.driver.together([(op, None) for op in ops], threaded=threaded)
+        self.check_belongings(self.driver.model.head)
+
+    def belonging(self, recipe: Body) -> Op:
+        """The command that a recipe means now."""
+        model = self.driver.model
+        return belongings.command(model.state, recipe, [entry.time for entry in model.entries] or [model.time])
+
+    def check_belongings(self, position: int) -> None:
+        """Artifacts and facets at a position."""
+        model = self.driver.model
+        belongings.check(self.driver.first, PROJECT, model.at(position), position, model.state)
 
     @rule(recipe=recipes.LOG_NEAR, process=PROCESS)
     def log_near(self, recipe: Body, process: int) -> None:
@@ -308,7 +342,7 @@ class Contract(Checking, RuleBasedStateMachine):
     def another_process(self) -> None:
         """A second process opens the store, or the older of two goes."""
         if len(self.driver.open) == 1:
-            self.driver.open.append(Workspace(self.driver.url, trust=self.driver.trust))
+            self.driver.open.append(self.driver.opened())
         else:
             self.driver.open.pop(0).close()
 

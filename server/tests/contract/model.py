@@ -105,6 +105,10 @@ class State:
     """Points with the position they came at, by run, as received."""
     aliases: dict[str, dict[str, str]] = field(default_factory=dict)
     """What each alias of a model means, by model."""
+    attachments: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The artifact at each path of a record, by record."""
+    facets: dict[str, dict[str, Body]] = field(default_factory=dict)
+    """The facets of a record, by record."""
     links: dict[tuple[str, ...], str] = field(default_factory=dict)
     """The source of each link, by (downstream, upstream, type, role)."""
 
@@ -112,7 +116,7 @@ class State:
         """A state that can be changed on its own."""
         return State(
             dict(self.records), dict(self.params), dict(self.tags), dict(self.points), dict(self.aliases),
-            dict(self.links),
+            dict(self.attachments), dict(self.facets), dict(self.links),
         )  # fmt: skip
 
     def of(self, kind: str) -> list[str]:
@@ -137,8 +141,9 @@ class State:
             self.params[record_id] = {**self.params.get(record_id, {}), **body.get("params", {})}
             tags = {**self.tags.get(record_id, {}), **body.get("tags", {})}
             self.tags[record_id] = {key: value for key, value in tags.items() if value is not None}
-            meant = {**self.aliases.get(record_id, {}), **body.get("aliases", {})}
-            self.aliases[record_id] = {name: target for name, target in meant.items() if target is not None}
+            for name, family in self.belongings().items():
+                has = {**family.get(record_id, {}), **body.get(name, {})}
+                family[record_id] = {key: content for key, content in has.items() if content is not None}
             for link in body.get("links", ()):
                 key = (record_id, link["upstream"], link["type"], link["role"])
                 self.links = {other: source for other, source in self.links.items() if other != key}
@@ -147,10 +152,15 @@ class State:
             if "reason" in body:
                 self.links = {key: source for key, source in self.links.items() if key[0] != record_id}
                 self.points.pop(record_id, None)
-                self.params[record_id], self.tags[record_id] = {}, {}
+                for family in (self.params, self.tags, *self.belongings().values()):
+                    family[record_id] = {}
         if entry.run is not None:
             came = tuple((point, entry.position) for point in entry.points)
             self.points[entry.run] = self.points.get(entry.run, ()) + came
+
+    def belongings(self) -> dict[str, dict[str, Any]]:
+        """What belongs to records by name, as it is called in revisions."""
+        return {"aliases": self.aliases, "artifacts": self.attachments, "facets": self.facets}
 
     def answer(self, record_id: str) -> Body:
         """A record as the store answers it."""

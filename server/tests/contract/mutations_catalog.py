@@ -1,4 +1,4 @@
-"""Versions, aliases and links, broken on purpose."""
+"""Versions, aliases, links, artifacts and facets, broken on purpose."""
 
 from __future__ import annotations
 
@@ -53,14 +53,70 @@ CATALOG_MUTATIONS = (
         "aliases",
         "the old meaning of an alias is not ended",
         DRAFT,
-        "self.transaction.supersede(tables.aliases, (record, name), had, self.position, where, row)",
-        "self.transaction.supersede(tables.aliases, (record, name), False, self.position, where, row)",
+        "transaction.supersede(FAMILIES[key[0]].table, key[1:], had, self.position, where, row)",
+        "transaction.supersede(FAMILIES[key[0]].table, key[1:], False, self.position, where, row)",
     ),
     Mutation(
         "aliases",
         "the same meaning is written again",
         DRAFT,
-        "if (None if now is None else now.no) == (None if target is None else target.no):",
+        "        if now == said:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "artifacts",
+        "what is referred to is collected",
+        "store/artifacts.py",
+        "            ~referred,\n",
+        "",
+    ),
+    Mutation(
+        "artifacts",
+        "what was collected can be referred to",
+        "services/artifacts.py",
+        'if found is None or of(found).lifecycle != "active":',
+        "if found is None:",
+    ),
+    Mutation(
+        "artifacts",
+        "what was collected is taken for what is there",
+        "services/artifacts.py",
+        '    if of(there).lifecycle == "active":\n        artifacts.doom',
+        "    if True:\n        artifacts.doom",
+    ),
+    Mutation(
+        "artifacts",
+        "bytes of collected artifacts stay",
+        "services/artifacts.py",
+        "        artifacts.doom(draft, artifact.location)\n",
+        "",
+    ),
+    Mutation(
+        "artifacts",
+        "a version's artifact is replaced",
+        "services/artifacts.py",
+        "if there not in (None, artifact.record.id) and kind_of(holder.record).name in FIXED:",
         "if False:",
+    ),
+    Mutation(
+        "artifacts",
+        "erasure leaves references",
+        "store/erasure.py",
+        "        connection.execute(sa.delete(family.table).where(*mine))\n",
+        "",
+    ),
+    Mutation(
+        "artifacts",
+        "belongings as of the past are those of now",
+        "store/belongings.py",
+        "table.c.record == record, current.at(table, at))",
+        "table.c.record == record, current.at(table, None))",
+    ),
+    Mutation(
+        "artifacts",
+        "belongings of one transaction are not seen",
+        "store/draft.py",
+        "        for waiting in (self._belongings, self.transaction.belongings):\n",
+        "        for waiting in (self._belongings,):\n",
     ),
 )

@@ -6,7 +6,8 @@ A message is one line: what is wrong, where, and what to do about it.
 
     MunimentError
     ├── InvalidInput          the request cannot be understood or breaks a rule; `field` says where
-    │   └── TooLarge          it exceeds a stated limit
+    │   ├── TooLarge          it exceeds a stated limit
+    │   └── UnsatisfiableRange  the bytes that were asked for do not exist
     ├── NotFound              there is no such record, or the caller may not know of it
     ├── Conflict              it contradicts what is already recorded
     │   └── KeyReused         an idempotency key came back with another request
@@ -55,6 +56,12 @@ class TooLarge(InvalidInput):
     """The request exceeds a stated limit."""
 
     code = "too_large"
+
+
+class UnsatisfiableRange(InvalidInput):
+    """The bytes that were asked for do not exist."""
+
+    code = "unsatisfiable_range"
 
 
 class NotFound(MunimentError):

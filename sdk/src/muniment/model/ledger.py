@@ -210,4 +210,6 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """Entries under a seal."""
     published: int
     """Entries under a seal that was also found in the checkpoints kept outside the database."""
+    artifacts: int | None = None
+    """Artifacts whose bytes were read and compared with their digest; None if that was not asked for."""
     findings: list[Finding] = []

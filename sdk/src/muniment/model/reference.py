@@ -25,8 +25,9 @@ from muniment.model.names import NAME_LIMIT, check_name, check_text
 
 _ID = re.compile(r"[0-9a-fA-F]{32}\Z|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _VERSIONED = {"dataset": "dataset_version", "model": "model_version"}
+_BY_ID = frozenset(("run", "evaluation", "note", "artifact"))
 _NAMESPACED = frozenset(("dataset", "job"))
-KINDS = frozenset(("run", "experiment", "job", "dataset", "model", "evaluation"))
+KINDS = frozenset(("run", "experiment", "job", "dataset", "model", "evaluation", "note", "saved_view", "artifact"))
 """Kinds that a reference can name; with a version, a dataset or model is one of its versions."""
 
 
@@ -81,7 +82,7 @@ def parse_reference(text: str, kind: str | None, field: str) -> Reference:
         )
     for part in key:
         check_name(part, field)
-    if said in {"run", "evaluation"}:
+    if said in _BY_ID:
         if project is None or not _ID.match(key[0]):
             raise InvalidInput(f"{field}: a {said} goes by its id, not by {text[:120]!r}", field=field)
         found = Reference(said, key[0].replace("-", "").lower(), (), version, project)

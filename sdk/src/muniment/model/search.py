@@ -6,19 +6,24 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from muniment.model.artifact import Artifact
 from muniment.model.dataset import Dataset, DatasetVersion
 from muniment.model.evaluation import Evaluation
 from muniment.model.experiment import Experiment
+from muniment.model.facet import FacetType
 from muniment.model.job import Job
 from muniment.model.model import Model, ModelVersion
+from muniment.model.note import Note
 from muniment.model.run import RunData
+from muniment.model.view import SavedView
 
 PAGE_LIMIT = 10_000
 """Records in one page."""
 
 
 Kind = Literal[
-    "run", "experiment", "job", "dataset", "dataset_version", "model", "model_version", "evaluation",
+    "run", "experiment", "job", "dataset", "dataset_version", "model", "model_version", "evaluation", "artifact",
+    "note", "saved_view", "facet_type",
 ]  # fmt: skip
 """Kinds that can be searched."""
 
@@ -54,6 +59,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     models: list[Model] = []
     model_versions: list[ModelVersion] = []
     evaluations: list[Evaluation] = []
+    artifacts: list[Artifact] = []
+    notes: list[Note] = []
+    saved_views: list[SavedView] = []
+    facet_types: list[FacetType] = []
     next: str | None = None
     total: int | None = None
     position: int

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -13,17 +12,14 @@ import msgspec
 import structlog
 from starlette.routing import compile_path
 
-from muniment.model.errors import InvalidInput, MunimentError, NotFound, TooLarge, Unavailable
+from muniment.model.errors import InvalidInput, MunimentError, NotFound
 from muniment.model.names import check_text
 from muniment_server.api import telemetry
+from muniment_server.api.incoming import body_of, chunks_of
 from muniment_server.api.problems import RETRY_SECONDS, problem
-from muniment_server.api.routing import Call, Plain, Route, Stream, receipt_for
+from muniment_server.api.routing import Call, Incoming, Outgoing, Plain, Route, Stream, receipt_for
 from muniment_server.services.workspace import Workspace
 
-BODY_LIMIT = 64 * 1024 * 1024
-"""Bytes of a request's body, after decompression."""
-BODY_SECONDS = 60.0
-"""Seconds in which a body must have arrived."""
 PATH_LIMIT = 8_192
 """Characters in a part of the path or of the query string."""
 MSGPACK = "application/msgpack"
@@ -51,10 +47,14 @@ class Application:
         self.routes = routes
         self.hosts = hosts
         self._table: dict[tuple[str, int], list[tuple[Any, Route]]] = {}
+        self._rest: dict[str, list[tuple[Any, Route]]] = {}
         self._decoders: dict[tuple[int, bool], Any] = {}
         for route in routes:
             pattern, _, _ = compile_path(route.path)
-            self._table.setdefault((route.method, route.path.count("/")), []).append((pattern, route))
+            if ":path}" in route.path:  # which may hold slashes of its own
+                self._rest.setdefault(route.method, []).append((pattern, route))
+            else:
+                self._table.setdefault((route.method, route.path.count("/")), []).append((pattern, route))
 
     async def __call__(self, scope: ASGI, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -75,6 +75,9 @@ class Application:
             if isinstance(answer, Stream):
                 status = 200
                 await _stream(answer, receive, send)
+            elif isinstance(answer, Outgoing):
+                status = answer.status
+                await _pour(answer, receive, send)
             else:
                 status = route.status
                 await _answer(send, route, answer, packed=packed)
@@ -99,32 +102,43 @@ class Application:
             )
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        for pattern, route in self._table.get((method, path.count("/")), ()):
+        for pattern, route in self._candidates(method, path):
             found = pattern.match(path)
             if found:
                 return route, {name: _unquoted(name, value) for name, value in found.groupdict().items()}
         others = [
             other for other in _METHODS
-            if any(pattern.match(path) for pattern, _ in self._table.get((other, path.count("/")), ()))
+            if any(pattern.match(path) for pattern, _ in self._candidates(other, path))
         ]  # fmt: skip
         if others:
             raise NotFound(f"{path[:200]} does not know {method}; it knows {', '.join(others)}", field="method")
         raise NotFound(f"there is nothing at {path[:200]}; GET /v1/openapi.json lists what there is", field="path")
+
+    def _candidates(self, method: str, path: str) -> list[tuple[Any, Route]]:
+        return self._table.get((method, path.count("/")), []) + self._rest.get(method, [])
 
     async def _call(
         self, route: Route, path: dict[str, str], scope: ASGI, headers: dict[str, str], receive: Receive
     ) -> Call:
         caller = self.workspace.owner_scope
         caller.require(route.permission)
-        raw = await _body(receive, headers) if route.method != "GET" else b""
+        query = _query(route, scope["query_string"])
+        if route.body is Incoming:  # repeating it is safe without a key: the same bytes at the same place are no news
+            body: Any = Incoming(chunks_of(receive, headers), headers.get("content-type"))
+            receipt = None
+        else:
+            raw = await body_of(receive, headers) if route.method != "GET" else b""
+            body = self._decode(route, raw, headers)
+            receipt = receipt_for(headers.get("idempotency-key"), caller, route, scope["path"], raw)
         return Call(
             workspace=self.workspace,
             scope=caller,
             path=path,
-            query=_query(route, scope["query_string"]),
-            body=self._decode(route, raw, headers),
-            receipt=receipt_for(headers.get("idempotency-key"), caller, route, scope["path"], raw),
+            query=query,
+            body=body,
+            receipt=receipt,
             packed=MSGPACK in headers.get("accept", ""),
+            headers=headers,
         )
 
     def _decode(self, route: Route, raw: bytes, headers: dict[str, str]) -> Any:
@@ -205,53 +219,6 @@ def _query(route: Route, raw: bytes) -> Any:
         raise InvalidInput(f"{place or 'query'}: {what}", field=place or "query") from None
 
 
-async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
-    length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or len(length) > 18:
-        raise InvalidInput(f"Content-Length {length[:40]!r} is no number", field="Content-Length")
-    if int(length) > BODY_LIMIT:
-        raise TooLarge(f"the body has {int(length):,} bytes; the limit is {BODY_LIMIT:,}: send several", field="body")
-    coding = headers.get("content-encoding", "identity").lower()
-    if coding not in {"identity", "gzip"}:
-        raise InvalidInput(f"Content-Encoding {coding[:40]!r} is not known; use gzip or none", field="Content-Encoding")
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            raw = await _read(receive)
-    except TimeoutError:
-        raise Unavailable(f"the body did not arrive within {BODY_SECONDS:.0f} seconds; try again") from None
-    return _inflate(raw) if coding == "gzip" else raw
-
-
-async def _read(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise InvalidInput("the connection closed before the body was complete", field="body")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > BODY_LIMIT:
-            raise TooLarge(f"the body has more than {BODY_LIMIT:,} bytes: send several", field="body")
-        if not message.get("more_body"):
-            return part if not parts else b"".join((*parts, part))
-        parts.append(part)
-
-
-def _inflate(raw: bytes) -> bytes:
-    """Decompress, but never more than a body may hold."""
-    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        made = unzip.decompress(raw, BODY_LIMIT + 1)
-    except zlib.error as error:
-        raise InvalidInput(f"the body is not gzip: {error}", field="body") from None
-    if len(made) > BODY_LIMIT:
-        raise TooLarge(f"the body has more than {BODY_LIMIT:,} bytes once decompressed: send several", field="body")
-    if not unzip.eof or unzip.unused_data:
-        raise InvalidInput("the gzip body is cut short, or something follows it", field="body")
-    return made
-
-
 async def _answer(send: Send, route: Route, answer: Any, *, packed: bool) -> None:
     if isinstance(answer, Plain):
         await _send(send, route.status, answer.text.encode(), answer.media)
@@ -279,6 +246,28 @@ async def _send(send: Send, status: int, body: bytes, media: str, extra: Sequenc
     await send({"type": "http.response.body", "body": body})
 
 
+async def _pour(answer: Outgoing, receive: Receive, send: Send) -> None:
+    """Send bytes as they come. The first are waited for, so that an error can still be told."""
+    chunks = answer.chunks
+    first = await anext(chunks, b"")
+    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+    headers.append((b"x-content-type-options", b"nosniff"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+
+    async def pour() -> None:
+        try:
+            chunk = first
+            while chunk:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = await anext(chunks, b"")
+        except MunimentError as error:  # too late to say so: that it ends early is what the other side will notice
+            _log.error("an answer was cut short", error=error.message)
+            return
+        await send({"type": "http.response.body", "body": b""})
+
+    await _while_there(pour(), receive)
+
+
 async def _stream(answer: Stream, receive: Receive, send: Send) -> None:
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -288,8 +277,12 @@ async def _stream(answer: Stream, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    pouring = asyncio.ensure_future(pour())
-    leaving = asyncio.ensure_future(_gone(receive))  # sending to one who has left does not fail, so it must be watched
+    await _while_there(pour(), receive)
+
+
+async def _while_there(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Do something for as long as the client is there: sending to one who has left does not fail."""
+    pouring, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait((pouring, leaving), return_when=asyncio.FIRST_COMPLETED)
         if pouring.done():

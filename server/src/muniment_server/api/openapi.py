@@ -10,21 +10,28 @@ from typing import Any
 import msgspec
 
 from muniment_server.api.problems import Problem
-from muniment_server.api.routing import Route
+from muniment_server.api.routing import Incoming, Route
 
-_PARAMETER = re.compile(r"\{(\w+)\}")
+_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+_BINARY = {"type": "string", "format": "binary"}
 _TEMPLATE = "#/components/schemas/{name}"
 
 
 @lru_cache(maxsize=2)
 def document(routes: tuple[Route, ...]) -> bytes:
     """The document as JSON, in a stable order."""
-    types = [kind for route in routes for kind in (route.body, route.answer, route.query) if kind is not None]
+    types = [
+        kind for route in routes for kind in (route.body, route.answer, route.query)
+        if kind not in (None, bytes, Incoming)
+    ]  # fmt: skip
     schemas, components = msgspec.json.schema_components([*types, Problem], ref_template=_TEMPLATE)
-    by_type = dict(zip(map(repr, [*types, Problem]), schemas, strict=True))
+    by_type: dict[str, Any] = dict(zip(map(repr, [*types, Problem]), schemas, strict=True))
+    by_type[repr(bytes)] = _BINARY
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type, components)
+        paths.setdefault(_PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(
+            route, by_type, components
+        )
     whole = {
         "openapi": "3.1.0",
         "info": {
@@ -61,7 +68,7 @@ def _operation(route: Route, by_type: dict[str, Any], components: dict[str, Any]
     }
     if route.query is not None:
         made["parameters"] += _query(route.query, components)
-    if route.method != "GET":
+    if route.method != "GET" and route.body is not Incoming:
         key = {
             "name": "Idempotency-Key",
             "in": "header",
@@ -69,7 +76,9 @@ def _operation(route: Route, by_type: dict[str, Any], components: dict[str, Any]
             "schema": {"type": "string", "maxLength": 200},
         }
         made["parameters"].append(key)
-    if route.body is not None:
+    if route.body is Incoming:
+        made["requestBody"] = {"required": True, "content": {"*/*": {"schema": _BINARY}}}
+    elif route.body is not None:
         schema = by_type[repr(route.body)]
         made["requestBody"] = {
             "required": True,

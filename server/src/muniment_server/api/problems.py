@@ -10,6 +10,7 @@ STATUS: dict[type[errors.MunimentError], int] = {
     errors.MunimentError: 500,
     errors.InvalidInput: 400,
     errors.TooLarge: 413,
+    errors.UnsatisfiableRange: 416,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.KeyReused: 422,

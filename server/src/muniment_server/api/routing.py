@@ -27,6 +27,8 @@ class Call(msgspec.Struct, frozen=True):
     receipt: Receipt | None
     packed: bool
     """Whether the answer will be MessagePack."""
+    headers: dict[str, str]
+    """Of the request, by lower-case name."""
 
     @property
     def project(self) -> str:
@@ -62,6 +64,28 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     def summary(self) -> str:
         """The first line of the handler's docstring."""
         return (self.handler.__doc__ or "").strip().splitlines()[0]
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """A request's body that is taken as it comes, of any length: the bytes of an artifact."""
+
+    chunks: AsyncIterator[bytes]
+    media: str | None
+    """Its ``Content-Type``."""
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """An answer that is bytes as they come.
+
+    Attributes:
+        chunks: the bytes.
+        status: 200, 206 or 304.
+        headers: besides those that every answer has; ``content-length`` is one of them.
+    """
+
+    chunks: AsyncIterator[bytes]
+    status: int
+    headers: dict[str, str]
 
 
 class Plain(msgspec.Struct, frozen=True):

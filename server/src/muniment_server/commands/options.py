@@ -23,6 +23,14 @@ TrustOption = Annotated[
         envvar="MUNIMENT_TRUST",
     ),
 ]
+ArtifactsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the bytes of artifacts lie: file:///FOLDER, s3://BUCKET/PREFIX, gs://… or az://…. "
+        "Default: a folder beside the store.",
+        envvar="MUNIMENT_ARTIFACTS",
+    ),
+]
 
 
 def store_url(given: str | None) -> str:

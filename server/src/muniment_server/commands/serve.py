@@ -23,7 +23,7 @@ from muniment_server.annexes.keeper import Keeper
 from muniment_server.api.app import Application
 from muniment_server.api.doors import ROUTES
 from muniment_server.commands.logs import LogFormat, configure
-from muniment_server.commands.options import StoreOption, TrustOption, store_url
+from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, store_url
 from muniment_server.services.workspace import Workspace
 from muniment_server.store.engine import Durability, parse_url
 
@@ -37,6 +37,7 @@ _log = structlog.get_logger()
 def serve(
     store: StoreOption = None,
     trust: TrustOption = None,
+    artifacts: ArtifactsOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5050,
     durability: Annotated[
@@ -55,17 +56,18 @@ def serve(
       muniment serve --store sqlite:///team.db --port 8080
 
       muniment serve --store postgresql://muniment@db/muniment --host 0.0.0.0 --trust /mnt/elsewhere/trust
+      --artifacts s3://team/muniment
     """
     configure(log_format)
     url = store_url(store)
     with _only_server_of(url), _listening(host, port) as listener:
-        workspace = Workspace(url, durability=durability, trust=trust)
+        workspace = Workspace(url, durability=durability, trust=trust, artifacts=artifacts)
         keeper = Keeper(workspace)
         keeper.start()
         address = listener.getsockname()
         _log.info(
             "serving", url=f"http://{host}:{address[1]}", store=workspace.store.name,
-            trust=str(workspace.trust.path), version=version("muniment"),
+            artifacts=workspace.blobs.url, trust=str(workspace.trust.path), version=version("muniment"),
         )  # fmt: skip
         for order in (signal.SIGTERM, signal.SIGINT):
             signal.signal(order, lambda *_: None)  # uvicorn raises the signal again once it has stopped

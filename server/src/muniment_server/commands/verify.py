@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Annotated
 
@@ -12,18 +13,23 @@ from rich.progress import Progress
 from rich.table import Table
 
 from muniment.model.ledger import Verification
-from muniment_server.commands.options import StoreOption, TrustOption, store_url
+from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, store_url
 from muniment_server.services import verify as verification
 from muniment_server.services.trust import TrustFolder
-from muniment_server.services.workspace import default_trust
+from muniment_server.services.workspace import default_artifacts, default_trust
 from muniment_server.store import migrations
 from muniment_server.store.audit import Report
+from muniment_server.store.blobs import Blobs
 from muniment_server.store.engine import Store
 
 
 def verify(
     store: StoreOption = None,
     trust: TrustOption = None,
+    artifacts: ArtifactsOption = None,
+    bytes_: Annotated[
+        bool, typer.Option("--bytes", help="Also read every artifact, and check that it is what its digest says.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Check a store's whole history against its seals, and its records against its history.
@@ -35,12 +41,18 @@ def verify(
       muniment verify
 
       muniment verify --store sqlite:///team.db --trust /mnt/elsewhere/trust --json
+
+      muniment verify --bytes
     """
     opened = Store(store_url(store))
     try:
         migrations.prepare(opened, migrate=False)
         with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-            outcome = verification.store(opened, TrustFolder(trust or default_trust(opened)), _reporter(bars))
+            report = _reporter(bars)
+            outcome = verification.store(opened, TrustFolder(trust or default_trust(opened)), report)
+            if bytes_:
+                blobs = Blobs(artifacts or default_artifacts(opened))
+                outcome = asyncio.run(verification.with_bytes(opened, blobs, outcome, report))
     finally:
         opened.close()
     if json:
@@ -70,6 +82,7 @@ def _show(name: str, outcome: Verification) -> None:
         ("points", outcome.points),
         ("records", outcome.records),
         ("seals", outcome.seals),
+        *((("artifacts", outcome.artifacts),) if outcome.artifacts is not None else ()),
     ):
         table.add_row(label, f"{value:,}")
     console.print(table)

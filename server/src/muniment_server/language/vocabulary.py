@@ -155,9 +155,36 @@ EVALUATIONS = Vocabulary(
     {**_OF_DATASETS, **_OF_MODELS},
 )
 
+NOTES = Vocabulary(
+    "note",
+    _attributes(*_COMMON, ("subject", "id", ()), ("title", "text", ()), ("text", "text", ()), ("author", "id", ())),
+    _TAGGED,
+)
+
+SAVED_VIEWS = Vocabulary(
+    "saved_view",
+    _attributes(*_COMMON, ("name", "text", ()), ("page", "text", ()), ("description", "text", ())),
+    _TAGGED,
+)
+
+FACET_TYPES = Vocabulary(
+    "facet_type",
+    _attributes(
+        *_COMMON, ("name", "text", ()), ("version", "integer", ()), ("mode", "text", ()), ("description", "text", ())
+    ),
+    _TAGGED,
+)
+
+ARTIFACTS = Vocabulary(
+    "artifact",
+    _attributes(*_COMMON, ("digest", "text", ()), ("size", "integer", ()), ("media_type", "text", ())),
+    _TAGGED,
+)
+
 KINDS = {
     vocabulary.kind: vocabulary
     for vocabulary in (
-        RUNS, EXPERIMENTS, JOBS, DATASETS, DATASET_VERSIONS, MODELS, MODEL_VERSIONS, EVALUATIONS,
+        RUNS, EXPERIMENTS, JOBS, DATASETS, DATASET_VERSIONS, MODELS, MODEL_VERSIONS, EVALUATIONS, ARTIFACTS, NOTES,
+        SAVED_VIEWS, FACET_TYPES,
     )
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from muniment.model.errors import Conflict
+from muniment.model.errors import Conflict, NotFound
 from muniment.model.names import TEXT_LIMIT, check_name, check_text
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
@@ -90,6 +90,19 @@ def check_same_version(there: Any, given: msgspec.Struct, content: Iterable[str]
                 f"version {there.version!r} exists with another {field}; a version never changes: {instead}",
                 field=field,
             )
+
+
+def present(held: Held | None, missing: str, field: str) -> Held:
+    """A record that was looked for.
+
+    Raises:
+        NotFound: it was not found; `missing` is what to say then.
+        Gone: it was erased.
+    """
+    if held is None:
+        raise NotFound(missing, field=field)
+    refuse_erased(getattr(held.record, "lifecycle", "active"), f"record {held.record.id}")
+    return held
 
 
 def change_named(draft: Draft, kind: str, text: str, change: msgspec.Struct) -> Record:

@@ -24,7 +24,7 @@ from muniment_server.services import catalog
 from muniment_server.services.experiments import changed
 from muniment_server.services.references import LATEST, resolve, resolve_version
 from muniment_server.services.workspace import Change, Workspace
-from muniment_server.store import links
+from muniment_server.store import belongings
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
 from muniment_server.store.reader import Reader
@@ -153,7 +153,7 @@ def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVers
     if run is not None:
         draft.add_link(run, there, "generated", "", None, "explicit")
     for alias in new.aliases:
-        draft.set_alias(held, alias, there)
+        draft.set_belonging("aliases", held, alias, there)
     return version_in(there)
 
 
@@ -207,7 +207,7 @@ def set_alias(
             held = resolve(draft, key, "model", "model")
         else:
             held, target = resolve_version(draft, key, "model", version)
-        done = draft.set_alias(held, alias, target)
+        done = draft.set_belonging("aliases", held, alias, target)
         number = None if target is None else version_in(target).version
         return AliasSet(alias=alias, version=number, changed=done, position=draft.last_position)
 
@@ -221,8 +221,8 @@ def get(workspace: Workspace, scope: Scope, project: str, key: str, as_of: int |
         held = resolve(reader, key, "model", "model")
         found = reader.all_of("model_version", "model", held.record.id)
         numbers = {version.id: version.version for version in found}
-        meant = links.aliases_of(reader.connection, reader.project_id, held.no, reader.as_of)
-        aliases = {name: numbers[target] for name, target in meant.items() if target in numbers}
+        meant = belongings.all_of(reader.connection, reader.project_id, "aliases", held.no, reader.as_of)
+        aliases = {name: numbers[target.said] for name, target in meant.items() if target.said in numbers}
         return ModelData(model=of(held), versions=found, aliases=aliases)
 
     return catalog.read(workspace, scope, project, as_of, ask)

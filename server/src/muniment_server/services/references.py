@@ -37,7 +37,11 @@ class Finder(Protocol):
         """The record that an alias of another means."""
         ...
 
-    def latest(self, kind: str, owner: str, record_id: str) -> Held | None:
+    def belonging(self, family: str, held: Held, name: str) -> Any:
+        """What a name of a record has: the id of a record or a document; None is nothing."""
+        ...
+
+    def latest(self, kind: str, owner: str) -> Held | None:
         """The youngest record of a kind that belongs to another."""
         ...
 
@@ -106,5 +110,5 @@ def version_of(finder: Finder, held: Held, owner: str, version: str) -> Held | N
     else:
         found = finder.find_alias(held, version)
     if found is None and version == LATEST:
-        found = finder.latest(kind, owner, name)
+        found = finder.latest(kind, name)
     return found

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 import sqlalchemy as sa
 
+from muniment.model.artifact import Artifact
+from muniment.model.errors import NotFound
 from muniment.model.ledger import Finding, Verification
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import Workspace
-from muniment_server.store import projects
+from muniment_server.store import artifacts, projects
 from muniment_server.store.audit import Report, chain, rows, series
+from muniment_server.store.blobs import Blobs
 from muniment_server.store.engine import Store
 
 VERIFY_SECONDS = 86_400.0
@@ -34,6 +39,42 @@ def store(opened: Store, trust: TrustFolder, report: Report | None = None) -> Ve
     """
     with opened.read(VERIFY_SECONDS) as connection:
         return _verify(connection, trust, None, report or _silent)
+
+
+async def with_bytes(opened: Store, blobs: Blobs, outcome: Verification, report: Report) -> Verification:
+    """Verify the bytes of every artifact too: each is read, and its digest taken."""
+    findings, count = list(outcome.findings), 0
+    with opened.read() as connection:
+        ids = projects.numbers(connection)
+    for number, name in sorted(ids.items()):
+        last = 0
+        while True:
+            with opened.read() as connection:
+                found = artifacts.active_after(connection, number, last)
+            if not found:
+                break
+            for last, artifact in found:  # noqa: B007 - the last one is where the next page begins
+                problem = await _wrong_bytes(blobs, artifact)
+                count += 1
+                report("artifacts", count, count)
+                if problem is not None:
+                    findings.append(
+                        Finding(project=name, position=artifact.position, where="artifacts", problem=problem)
+                    )
+    return msgspec.structs.replace(outcome, ok=not findings, findings=findings, artifacts=count)
+
+
+async def _wrong_bytes(blobs: Blobs, artifact: Artifact) -> str | None:
+    hashed, size = hashlib.sha256(), 0
+    try:
+        async for chunk in blobs.get(artifact.location, 0, artifact.size + 1):
+            hashed.update(chunk)
+            size += len(chunk)
+    except NotFound:
+        return f"the bytes of {artifact.digest} are missing at {artifact.location}"
+    if size != artifact.size or f"sha256:{hashed.hexdigest()}" != artifact.digest:
+        return f"the bytes of {artifact.digest} at {artifact.location} are not what they were"
+    return None
 
 
 def _silent(what: str, done: int, total: int) -> None:

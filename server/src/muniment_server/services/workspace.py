@@ -18,6 +18,7 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.feed import Feed
 from muniment_server.services.trust import TrustFolder
 from muniment_server.store import migrations, projects
+from muniment_server.store.blobs import Blobs
 from muniment_server.store.draft import Draft
 from muniment_server.store.engine import Durability, Store
 from muniment_server.store.receipts import Receipt
@@ -64,11 +65,18 @@ class Workspace:
         url: the store's URL.
         durability: what an acknowledged write survives.
         trust: the folder of keys and checkpoints; see `default_trust`.
+        artifacts: where the bytes of artifacts lie, see `Blobs`; a folder beside the store if nobody says.
         migrate: bring an older or empty schema up to date instead of refusing it.
     """
 
     def __init__(
-        self, url: str, *, durability: Durability = "process", trust: Path | None = None, migrate: bool = False
+        self,
+        url: str,
+        *,
+        durability: Durability = "process",
+        trust: Path | None = None,
+        artifacts: str | None = None,
+        migrate: bool = False,
     ) -> None:
         self.store = Store(url, durability=durability)
         try:
@@ -77,6 +85,7 @@ class Workspace:
             self.store.close()
             raise
         self.trust = TrustFolder(trust or default_trust(self.store))
+        self.blobs = Blobs(artifacts or default_artifacts(self.store), durable=durability == "full")
         self.feed = Feed(self.store)
         self.writer = Writer(self.store, on_commit=self.feed.announce)
         self._projects: dict[str, ProjectRef] = {}
@@ -148,6 +157,14 @@ def default_trust(store: Store) -> Path:
         return store.path.with_name(store.path.name + "-trust")
     with store.read() as connection:
         return data_folder() / "trust" / projects.system_id(connection)
+
+
+def default_artifacts(store: Store) -> str:
+    """Where bytes lie if nobody says otherwise: beside a SQLite file, or in the user's data folder."""
+    if store.path is not None:
+        return store.path.with_name(store.path.name + "-artifacts").as_uri()
+    with store.read() as connection:
+        return (data_folder() / "artifacts" / projects.system_id(connection)).absolute().as_uri()
 
 
 def data_folder() -> Path:

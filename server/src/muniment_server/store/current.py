@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from muniment.model.project import SYSTEM
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import KINDS, Key
-from muniment_server.store.tables import SYSTEM_PROJECT, aliases, keys, params, projects, records, tags
+from muniment_server.store.tables import SYSTEM_PROJECT, keys, params, projects, records, tags
 
 
 def to_record(kind: str, row: Any) -> Any:
@@ -94,26 +94,14 @@ def kind_of_id(connection: sa.Connection, project_id: int, record_id: str) -> st
     return connection.execute(query).scalar_one_or_none()
 
 
-def target_of_alias(
-    connection: sa.Connection, project_id: int, record: int, name: str, at_: int | None = None
-) -> str | None:
-    """The id of the record that an alias of a record means, now or at a position."""
-    query = (
-        sa.select(records.c.id)
-        .join(aliases, sa.and_(aliases.c.project_id == records.c.project_id, aliases.c.target == records.c.no))
-        .where(aliases.c.project_id == project_id, aliases.c.record == record, aliases.c.name == name, at(aliases, at_))
-    )
-    return connection.execute(query).scalar_one_or_none()
-
-
-def latest_id(connection: sa.Connection, project_id: int, kind: str, owner: str, record_id: str) -> str | None:
+def latest_id(connection: sa.Connection, project_id: int, kind: str, owner: str) -> str | None:
     """The id of the youngest active record of a kind that belongs to another."""
     table = KINDS[kind].table
     query = (
         sa.select(table.c.id)
         .where(
             table.c.project_id == project_id,
-            table.c[owner] == record_id,
+            table.c[KINDS[kind].owner] == owner,
             table.c.valid_to.is_(None),
             table.c.lifecycle == "active",
         )
@@ -123,13 +111,13 @@ def latest_id(connection: sa.Connection, project_id: int, kind: str, owner: str,
     return connection.execute(query).scalar_one_or_none()
 
 
-def last_number(connection: sa.Connection, project_id: int, kind: str, owner: str, record_id: str) -> int:
+def last_number(connection: sa.Connection, project_id: int, kind: str, owner: str) -> int:
     """The greatest version number of a kind that belongs to another; where versions are texts, how many there are."""
     table = KINDS[kind].table
     numbered = isinstance(table.c.version.type, sa.Integer)
     found = sa.func.max(table.c.version) if numbered else sa.func.count()
     query = sa.select(found).where(
-        table.c.project_id == project_id, table.c[owner] == record_id, table.c.valid_to.is_(None)
+        table.c.project_id == project_id, table.c[KINDS[kind].owner] == owner, table.c.valid_to.is_(None)
     )
     return int(connection.execute(query).scalar_one() or 0)
 

@@ -11,10 +11,12 @@ import msgspec
 from muniment.model.canonical import canonical, salted
 from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import Conflict, InvalidInput
+from muniment.model.facet import FacetType
 from muniment.model.ledger import commands_payload, derived_salt
 from muniment.model.model import ModelVersion
 from muniment.model.run import param_number
-from muniment_server.store import current, links, points, receipts, repeats, tables
+from muniment_server.store import belongings, current, links, points, receipts, repeats, tables
+from muniment_server.store.belongings import FAMILIES, Waiting, content_of
 from muniment_server.store.held import BEFORE_ALL, Frontier, Held
 from muniment_server.store.kinds import KINDS, Key, Record, kind_of, name_of
 from muniment_server.store.links import LinkKey
@@ -48,7 +50,7 @@ class Draft:
         self._contents: dict[tuple[str, str], str] = {}
         self._links: dict[LinkKey, tuple[str | None, bool]] = {}
         self._flows: dict[int, list[LinkKey]] = {}
-        self._aliases: dict[tuple[int, str], tuple[Held | None, bool]] = {}
+        self._belongings = Waiting()
         self._bodies: dict[int, tuple[str, Held, dict[str, Any]]] = {}
         self._points: list[tuple[Held, PointsBatch]] = []
         self._writer: tuple[str, tuple[int, int, int]] | None = None
@@ -98,20 +100,38 @@ class Draft:
         kind = current.kind_of_id(self.connection, self.project_id, record_id)
         return None if kind is None else self.find(kind, record_id)
 
+    def belonging(self, family: str, held: Held, name: str) -> Any:
+        """What a name of a record has now: the id of a record or a document; None is nothing."""
+        key = (family, held.no, name)
+        for waiting in (self._belongings, self.transaction.belongings):
+            if key in waiting.changed:
+                found = waiting.changed[key][0]
+                break
+        else:
+            known = held.no <= self.old
+            found = belongings.find(self.connection, self.project_id, family, held.no, name) if known else None
+        return None if found is None else found.said
+
     def find_alias(self, held: Held, name: str) -> Held | None:
         """The record that an alias of another means now."""
-        for waiting in (self._aliases, self.transaction.aliases):
-            if (held.no, name) in waiting:
-                return waiting[held.no, name][0]
-        target = current.target_of_alias(self.connection, self.project_id, held.no, name)
+        target = self.belonging("aliases", held, name)
         return None if target is None else self.find_any(target)
 
-    def latest(self, kind: str, owner: str, record_id: str) -> Held | None:
+    def find_called(self, name: str) -> Held | None:
+        """The record that another system's name means now."""
+        found = self._belongings.called(name) or self.transaction.belongings.called(name)
+        if found is None:
+            found = belongings.record_called(self.connection, self.project_id, name)
+            held = None if found is None else self.find_any(found)
+            return held if held is not None and self.belonging("names", held, name) is not None else None
+        return self.find_any(found)
+
+    def latest(self, kind: str, owner: str) -> Held | None:
         """The youngest record of a kind that belongs to another, such as a model's latest version."""
         for waiting in (self._youngest, self.transaction.youngest):
-            if (kind, record_id) in waiting:
-                return self.find(kind, waiting[kind, record_id])
-        found = current.latest_id(self.connection, self.project_id, kind, owner, record_id)
+            if (kind, owner) in waiting:
+                return self.find(kind, waiting[kind, owner])
+        found = current.latest_id(self.connection, self.project_id, kind, owner)
         return None if found is None else self.find(kind, found)
 
     def find_digest(self, dataset: str, digest: str) -> Held | None:
@@ -123,13 +143,13 @@ class Draft:
         )
         return None if found is None else self.find("dataset_version", found)
 
-    def last_number(self, kind: str, record_id: str) -> int:
+    def last_number(self, kind: str, owner: str) -> int:
         """The greatest version number that a record has; where versions are texts, how many it has."""
         for waiting in (self._numbers, self.transaction.numbers):
-            if (kind, record_id) in waiting:
-                return waiting[kind, record_id]
-        found = current.last_number(self.connection, self.project_id, kind, kind.removesuffix("_version"), record_id)
-        self._numbers[kind, record_id] = found
+            if (kind, owner) in waiting:
+                return waiting[kind, owner]
+        found = current.last_number(self.connection, self.project_id, kind, owner)
+        self._numbers[kind, owner] = found
         return found
 
     def params(self, held: Held) -> dict[str, str]:
@@ -163,16 +183,16 @@ class Draft:
         logged: dict[str, Any] = {"params": {}, "frontier": BEFORE_ALL} if kind == "run" else {}
         held = Held(no, os.urandom(16), record, tags={}, **logged)
         self._created.append((held, kind))
-        if isinstance(record, DatasetVersion | ModelVersion):
+        if isinstance(record, DatasetVersion | ModelVersion | FacetType):
             self._note_version(kind, record)
         self._put(kind, None, held)
         return held
 
-    def _note_version(self, kind: str, record: DatasetVersion | ModelVersion) -> None:
+    def _note_version(self, kind: str, record: DatasetVersion | ModelVersion | FacetType) -> None:
         """Remember what a later version of the same transaction has to know of this one."""
-        owner = record.dataset if isinstance(record, DatasetVersion) else record.model
+        owner = getattr(record, KINDS[kind].owner)
         last = self.last_number(kind, owner)
-        self._numbers[kind, owner] = max(last, record.version) if isinstance(record, ModelVersion) else last + 1
+        self._numbers[kind, owner] = last + 1 if isinstance(record, DatasetVersion) else max(last, record.version)
         self._youngest[kind, owner] = record.id
         if isinstance(record, DatasetVersion) and record.digest is not None:
             self._contents.setdefault((owner, record.digest), record.id)
@@ -241,14 +261,14 @@ class Draft:
             self._body(held).setdefault("tags", {}).update(changed)
         return len(changed)
 
-    def set_alias(self, held: Held, name: str, target: Held | None) -> bool:
-        """Let a name of one record mean another from now on, or nothing; whether that changes anything."""
-        now = self.find_alias(held, name)
-        if (None if now is None else now.no) == (None if target is None else target.no):
+    def set_belonging(self, family: str, held: Held, name: str, given: Any) -> bool:
+        """Let a name of a record have another record or document from now on, or nothing; whether that is news."""
+        content, now = content_of(given), self.belonging(family, held, name)
+        said = None if content is None else content.said
+        if now == said:
             return False
-        had = self._aliases.get((held.no, name), (None, now is not None))[1]
-        self._aliases[held.no, name] = (target, had)
-        self._body(held).setdefault("aliases", {})[name] = None if target is None else target.record.id
+        self._belongings.put((family, held.no, name), held, content, had=now is not None)
+        self._body(held).setdefault(family, {})[name] = said
         return True
 
     def add_link(self, upstream: Held, downstream: Held, type_: str, role: str, run: Held | None, source: str) -> bool:
@@ -367,10 +387,11 @@ class Draft:
             self._close_params(self.held[record_id].no, fresh)
         for record_id, changed in self._tags.items():
             self._close_tags(self.held[record_id].no, changed, self._had[record_id])
-        for (record, name), (target, had) in self._aliases.items():
-            self._close_alias(record, name, target, had)
-        for key, (source, had) in self._links.items():
-            self._close_link(key, source, had)
+        for key, (content, had) in self._belongings.changed.items():
+            where, row = belongings.rows(self.project_id, self.position, key, content)
+            transaction.supersede(FAMILIES[key[0]].table, key[1:], had, self.position, where, row)
+        for link, (source, had) in self._links.items():
+            self._close_link(link, source, had)
         if self._bodies:
             self._close_entry()
         position = self.position - (not self._bodies)
@@ -382,7 +403,7 @@ class Draft:
         buffers.heads.extend(self._heads)
         transaction.held.update(self.held)
         transaction.names.update(self.names)
-        transaction.aliases.update(self._aliases)
+        transaction.belongings.take(self._belongings)
         transaction.youngest.update(self._youngest)
         transaction.numbers.update(self._numbers)
         transaction.contents = {**self._contents, **transaction.contents}  # the oldest stays
@@ -421,14 +442,6 @@ class Draft:
                        "valid_to": None, "value": value}  # fmt: skip
             where = {"at_run": run, "at_key": key}
             self.transaction.supersede(tables.tags, (run, key), name in had, self.position, where, row)
-
-    def _close_alias(self, record: int, name: str, target: Held | None, had: bool) -> None:
-        row = None
-        if target is not None:
-            row = {"project_id": self.project_id, "record": record, "name": name, "valid_from": self.position,
-                   "valid_to": None, "target": target.no}  # fmt: skip
-        where = {"at_record": record, "at_name": name}
-        self.transaction.supersede(tables.aliases, (record, name), had, self.position, where, row)
 
     def _close_link(self, key: LinkKey, source: str | None, had: bool) -> None:
         columns = dict(zip(("downstream", "upstream", "type", "role", "run"), key, strict=True))

@@ -11,6 +11,7 @@ import os
 import msgspec
 import sqlalchemy as sa
 
+from muniment_server.store.belongings import FAMILIES
 from muniment_server.store.compaction import erased_from_segment
 from muniment_server.store.held import Held
 from muniment_server.store.ledger import points_payload_hash
@@ -59,6 +60,9 @@ def erase_run(connection: sa.Connection, project_id: int, held: Held) -> tuple[H
     )
     for table in (params, tags, summaries, segment_runs):
         connection.execute(sa.delete(table).where(table.c.project_id == project_id, table.c.run == held.no))
+    for family in FAMILIES.values():
+        mine = (family.table.c.project_id == project_id, family.table.c.record == held.no)
+        connection.execute(sa.delete(family.table).where(*mine))
     connection.execute(sa.delete(runs).where(runs.c.project_id == project_id, runs.c.no == held.no))
     connection.execute(sa.delete(links).where(links.c.project_id == project_id, links.c.downstream == held.no))
     _erase_receipts(connection, project_id, held.record.id)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from muniment.model.link import Direction
 from muniment_server.store import current
-from muniment_server.store.tables import aliases, links, records
+from muniment_server.store.tables import links, records
 
 LinkKey = tuple[int, int, str, str, int]
 """(downstream, upstream, type, role, run) by number; 0 is no run."""
@@ -180,15 +180,3 @@ def records_of(connection: sa.Connection, project_id: int, found: Found) -> dict
         for number, record_id, kind in connection.execute(query):
             made[number] = (record_id, kind)
     return made
-
-
-def aliases_of(connection: sa.Connection, project_id: int, record: int, as_of: int | None) -> dict[str, str]:
-    """The ids that the aliases of a record mean, by alias."""
-    joined = sa.and_(records.c.project_id == aliases.c.project_id, records.c.no == aliases.c.target)
-    query = (
-        sa.select(aliases.c.name, records.c.id)
-        .join(records, joined)
-        .where(aliases.c.project_id == project_id, aliases.c.record == record, current.at(aliases, as_of))
-        .order_by(aliases.c.name)
-    )
-    return {row.name: row.id for row in connection.execute(query)}

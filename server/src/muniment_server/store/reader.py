@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from muniment_server.policy.access import Scope
-from muniment_server.store import current, heads
+from muniment_server.store import belongings, current, heads
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import KINDS
 from muniment_server.store.projects import visible
@@ -56,15 +56,25 @@ class Reader:
         table, key = KINDS[kind].table, KINDS[kind].key
         return self._one(kind, *(table.c[column] == part for column, part in zip(key, name, strict=True)))
 
+    def belonging(self, family: str, held: Held, name: str) -> Any:
+        """What a name of a record had: the id of a record or a document; None is nothing."""
+        found = belongings.find(self.connection, self.project_id, family, held.no, name, self.as_of)
+        return None if found is None else found.said
+
     def find_alias(self, held: Held, name: str) -> Held | None:
         """The record that an alias of another meant."""
-        target = current.target_of_alias(self.connection, self.project_id, held.no, name, self.as_of)
+        target = self.belonging("aliases", held, name)
         return None if target is None else self.find_any(target)
 
-    def latest(self, kind: str, owner: str, record_id: str) -> Held | None:
+    def find_called(self, name: str) -> Held | None:
+        """The record that another system's name meant."""
+        found = belongings.record_called(self.connection, self.project_id, name, self.as_of)
+        return None if found is None else self.find_any(found)
+
+    def latest(self, kind: str, owner: str) -> Held | None:
         """The youngest record of a kind that belongs to another, such as a model's latest version."""
         table = KINDS[kind].table
-        return self._one(kind, table.c[owner] == record_id, table.c.lifecycle == "active", youngest=True)
+        return self._one(kind, table.c[KINDS[kind].owner] == owner, table.c.lifecycle == "active", youngest=True)
 
     def all_of(self, kind: str, owner: str, record_id: str) -> list[Any]:
         """All records of a kind that belong to another, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment_server.store import heads, receipts, tables
+from muniment_server.store.belongings import FAMILIES, Waiting
 from muniment_server.store.held import Held, Memory
 from muniment_server.store.kinds import KINDS, Key
 from muniment_server.store.links import LinkKey
@@ -39,7 +41,7 @@ class _Buffers:
 _INSERTS = {table: inserting(table) for table in tables.metadata.sorted_tables}
 _ORDER = (
     tables.records, tables.keys, *(kind.table for kind in KINDS.values()), tables.revisions, tables.ledger,
-    tables.params, tables.tags, tables.aliases, tables.links, tables.points,
+    tables.params, tables.tags, *(family.table for family in FAMILIES.values()), tables.links, tables.points,
 )  # fmt: skip
 
 
@@ -50,7 +52,7 @@ def _closing(table: sa.Table, *names: str) -> Prepared:
 
 
 _CLOSES = {kind.table: _closing(kind.table, "no") for kind in KINDS.values()}
-_CLOSES[tables.aliases] = _closing(tables.aliases, "record", "name")
+_CLOSES.update({family.table: _closing(family.table, "record", "name") for family in FAMILIES.values()})
 _CLOSES[tables.links] = _closing(tables.links, "downstream", "upstream", "type", "role", "run")
 _CLOSES[tables.tags] = _closing(tables.tags, "run", "key")
 
@@ -71,7 +73,7 @@ class Transaction:
         self.youngest: dict[tuple[str, str], str] = {}
         self.contents: dict[tuple[str, str], str] = {}
         self.numbers: dict[tuple[str, str], int] = {}
-        self.aliases: dict[tuple[int, str], tuple[Held | None, bool]] = {}
+        self.belongings = Waiting()
         self.links: dict[LinkKey, tuple[str | None, bool]] = {}
         self.flows: dict[int, list[LinkKey]] = {}
         self.digests: dict[tuple[int, bytes], int] = {}
@@ -104,7 +106,7 @@ class Transaction:
         key: tuple[Any, ...],
         exists: bool,
         position: int,
-        where: dict[str, Any],
+        where: Mapping[str, Any],
         row: dict[str, Any] | None,
     ) -> None:
         """End the current version of a row, if it has one, and begin the next."""

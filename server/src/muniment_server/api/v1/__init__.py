@@ -2,20 +2,25 @@
 
 from muniment_server.api.routing import Route
 from muniment_server.api.v1 import (
+    artifacts,
     batch,
     datasets,
     evaluations,
     experiments,
     exports,
+    facets,
     jobs,
     ledger,
     links,
     metrics,
     models,
+    notes,
+    othernames,
     projects,
     questions,
     runs,
     search,
+    views,
 )
 
 ROUTES: list[Route] = [
@@ -27,6 +32,11 @@ ROUTES: list[Route] = [
     *datasets.ROUTES,
     *models.ROUTES,
     *evaluations.ROUTES,
+    *artifacts.ROUTES,
+    *facets.ROUTES,
+    *notes.ROUTES,
+    *views.ROUTES,
+    *othernames.ROUTES,
     *links.ROUTES,
     *questions.ROUTES,
     *exports.ROUTES,

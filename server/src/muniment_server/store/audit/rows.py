@@ -13,8 +13,9 @@ from muniment.model.ledger import Finding
 from muniment.model.run import param_number
 from muniment_server.store import current, heads, ledger, tables
 from muniment_server.store.audit import Report
+from muniment_server.store.belongings import FAMILIES, Family
 from muniment_server.store.kinds import KINDS
-from muniment_server.store.tables import aliases, keys, links, params, records, revisions, tags
+from muniment_server.store.tables import keys, links, params, records, revisions, tags
 
 CHUNK = 1_000
 """Records checked at once."""
@@ -66,7 +67,7 @@ def _unreadable(connection: sa.Connection, project_id: int, project: str, no: in
 
 
 _NUMBERED = (records.c.no, *(kind.table.c.no for kind in KINDS.values()), params.c.run, tags.c.run,
-             aliases.c.record, links.c.downstream)  # fmt: skip
+             *(family.table.c.record for family in FAMILIES.values()), links.c.downstream)  # fmt: skip
 
 
 def _extent(connection: sa.Connection, project_id: int) -> tuple[int, int]:
@@ -119,13 +120,15 @@ def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, h
         )
     yield from _differences(project, "params", expected["params"], _stored_params(connection, project_id, low, high))
     yield from _differences(project, "tags", expected["tags"], _stored_tags(connection, project_id, low, high))
-    yield from _differences(project, "aliases", expected["aliases"], _stored_aliases(connection, project_id, low, high))
+    for family in FAMILIES.values():
+        stored = _stored_belongings(connection, family, project_id, low, high)
+        yield from _differences(project, str(family.table.name), expected[family.name], stored)
     yield from _differences(project, "links", expected["links"], _stored_links(connection, project_id, low, high))
 
 
 def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -> dict[str, _Versions]:
     """What the tables must hold, by table and then by (number, …, valid_from)."""
-    made: dict[str, _Versions] = {name: {} for name in (*KINDS, "params", "tags", "aliases", "links")}
+    made: dict[str, _Versions] = {name: {} for name in (*KINDS, "params", "tags", *FAMILIES, "links")}
     still: dict[tuple[Any, ...], int] = {}
     query = (
         sa.select(revisions.c.position, revisions.c.record, revisions.c.kind, revisions.c.body)
@@ -143,9 +146,9 @@ def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -
             _begin(made[row.kind], still, (row.kind, row.record), (row.record,), row.position, whole)
         for name, value in (body.get("params") or {}).items():
             made["params"][row.record, name, row.position] = (None, value, param_number(value))
-        for table in ("tags", "aliases"):
+        for table in ("tags", *FAMILIES):
             for name, value in (body.get(table) or {}).items():
-                content = None if value is None else (value,)
+                content = None if value is None else (_plain(value),)
                 _begin(made[table], still, (table, row.record, name), (row.record, name), row.position, content)
         for link in body.get("links") or ():
             key = (row.record, link["upstream"], link["type"], link["role"], link["run"])
@@ -200,11 +203,20 @@ def _stored_tags(connection: sa.Connection, project_id: int, low: int, high: int
     return {(row.run, row.name, row.valid_from): (row.valid_to, row.value) for row in connection.execute(query)}
 
 
-def _stored_aliases(connection: sa.Connection, project_id: int, low: int, high: int) -> _Versions:
-    joined = sa.and_(records.c.project_id == aliases.c.project_id, records.c.no == aliases.c.target)
-    query = sa.select(aliases, records.c.id).join(records, joined, isouter=True)
-    rows = connection.execute(query.where(aliases.c.project_id == project_id, aliases.c.record.between(low, high)))
-    return {(row.record, row.name, row.valid_from): (row.valid_to, row.id) for row in rows}
+def _stored_belongings(connection: sa.Connection, family: Family, project_id: int, low: int, high: int) -> _Versions:
+    table = family.table
+    content: Any = table.c.value if not family.refers else records.c.id
+    query = sa.select(table.c.record, table.c.name, table.c.valid_from, table.c.valid_to, content.label("content"))
+    if family.refers:
+        joined = sa.and_(records.c.project_id == table.c.project_id, records.c.no == table.c.target)
+        query = query.join(records, joined, isouter=True)
+    rows = connection.execute(query.where(table.c.project_id == project_id, table.c.record.between(low, high)))
+    return {(row.record, row.name, row.valid_from): (row.valid_to, row.content) for row in rows}
+
+
+def _plain(value: Any) -> Any:
+    """A text as it is; a document as its row holds it."""
+    return value if isinstance(value, str) else canonical(value).decode()
 
 
 def _stored_links(connection: sa.Connection, project_id: int, low: int, high: int) -> _Versions:

@@ -24,28 +24,36 @@ from muniment_server.store.tables.history import (
 )
 from muniment_server.store.tables.logged import keys, params, points, segment_runs, segments, summaries, tags
 from muniment_server.store.tables.nouns import (
+    artifacts,
     dataset_versions,
     datasets,
     evaluations,
     experiments,
+    facet_types,
     jobs,
     model_versions,
     models,
+    notes,
     principals,
     projects,
     runs,
+    saved_views,
 )
-from muniment_server.store.tables.ties import aliases, links
+from muniment_server.store.tables.ties import aliases, attachments, facets, links, names, uploads
 
 __all__ = [
     "PARTITIONS",
     "PREFIX",
     "SYSTEM_PROJECT",
     "aliases",
+    "artifacts",
+    "attachments",
     "dataset_versions",
     "datasets",
     "evaluations",
     "experiments",
+    "facet_types",
+    "facets",
     "heads",
     "jobs",
     "keys",
@@ -56,6 +64,8 @@ __all__ = [
     "metadata",
     "model_versions",
     "models",
+    "names",
+    "notes",
     "params",
     "points",
     "prefix",
@@ -65,11 +75,13 @@ __all__ = [
     "records",
     "revisions",
     "runs",
+    "saved_views",
     "seals",
     "segment_runs",
     "segments",
     "summaries",
     "tags",
     "tiles",
+    "uploads",
     "writers",
 ]

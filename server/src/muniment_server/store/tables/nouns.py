@@ -210,3 +210,71 @@ index(
     "evaluations_by_dataset", evaluations,
     evaluations.c.project_id, evaluations.c.dataset_version, evaluations.c.slice, evaluations.c.no, current=True,
 )  # fmt: skip
+
+artifacts = table(
+    "artifacts",
+    *versions(),
+    column("id", Id()),
+    column("digest", Text),
+    column("size", Integer),
+    column("media_type", Text, null=True),
+    column("location", Text),
+    column("lifecycle", Text),
+    column("created_at", Instant()),
+    of_record("artifacts"),
+    **SHARDED,
+    **CLUSTERED,
+)
+index("artifacts_digest", artifacts, artifacts.c.project_id, artifacts.c.digest, current=True, unique=True)
+
+facet_types = table(
+    "facet_types",
+    *versions(),
+    column("id", Id()),
+    column("name", Text),
+    column("version", Integer),
+    column("schema", Json(dict[str, Any])),
+    column("mode", Text),
+    column("description", Text, null=True),
+    column("lifecycle", Text),
+    column("created_at", Instant()),
+    of_record("facet_types"),
+    **SHARDED,
+    **CLUSTERED,
+)
+index(
+    "facet_types_version", facet_types,
+    facet_types.c.project_id, facet_types.c.name, facet_types.c.version, current=True, unique=True,
+)  # fmt: skip
+
+notes = table(
+    "notes",
+    *versions(),
+    column("id", Id()),
+    column("subject", Id(), null=True),
+    column("title", Text, null=True),
+    column("text", Text),
+    column("author", Id()),
+    column("lifecycle", Text),
+    column("created_at", Instant()),
+    of_record("notes"),
+    **SHARDED,
+    **CLUSTERED,
+)
+index("notes_subject", notes, notes.c.project_id, notes.c.subject, notes.c.no, current=True)
+
+saved_views = table(
+    "saved_views",
+    *versions(),
+    column("id", Id()),
+    column("name", Text),
+    column("page", Text),
+    column("state", Json(dict[str, Any])),
+    column("description", Text, null=True),
+    column("lifecycle", Text),
+    column("created_at", Instant()),
+    of_record("saved_views"),
+    **SHARDED,
+    **CLUSTERED,
+)
+index("saved_views_name", saved_views, saved_views.c.project_id, saved_views.c.name, current=True, unique=True)

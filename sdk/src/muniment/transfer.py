@@ -1,0 +1,135 @@
+"""Bytes up and down: files are sent once, and what arrives is whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from muniment.model.artifact import Attach, Attached, check_path
+from muniment.model.errors import InvalidInput, NotFound, Unavailable
+from muniment.transport import PIECE, Opened
+
+T = TypeVar("T")
+TRIES = 5
+"""How often a download goes on where it broke off."""
+
+
+class Sender(Protocol):
+    """Who sends requests: the client."""
+
+    def call(self, method: str, target: str, answer: type[T], body: Any = None) -> T:
+        """One request with records in and out."""
+        ...
+
+    def open(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes] = ()) -> Opened:
+        """One request piece by piece."""
+        ...
+
+
+def upload(
+    client: Sender, base: str, path: str, source: str | os.PathLike[str] | bytes, media_type: str | None
+) -> Attached:
+    """Give a record a file or bytes; see `Client.upload`."""
+    check_path(path)
+    digest, size = _measured(source)
+    try:  # the bytes may be there already
+        return client.call("POST", base, Attached, Attach(path=path, digest=digest))
+    except NotFound as error:
+        if error.field != "digest":
+            raise
+    headers = {
+        "Content-Type": media_type or mimetypes.guess_type(path)[0] or "application/octet-stream",
+        "Content-Length": str(size),
+    }
+    opened = client.open("PUT", f"{base}/{quote(path)}?digest={quote(digest)}", headers, _pieces(source))
+    return msgspec.msgpack.decode(b"".join(opened.chunks), type=Attached)
+
+
+def _pieces(source: str | os.PathLike[str] | bytes) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        yield from (source[start : start + PIECE] for start in range(0, len(source), PIECE))
+        return
+    with Path(source).open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _measured(source: str | os.PathLike[str] | bytes) -> tuple[str, int]:
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        raise InvalidInput(f"{os.fspath(source)[:300]} is not a file", field="source")
+    hashed, size = hashlib.sha256(), 0
+    for piece in _pieces(source):
+        hashed.update(piece)
+        size += len(piece)
+    return f"sha256:{hashed.hexdigest()}", size
+
+
+def within(folder: str | os.PathLike[str], path: str) -> Path:
+    """Where a path lies in a folder, with the folders between made.
+
+    Raises:
+        InvalidInput: it would lie elsewhere.
+    """
+    check_path(path)
+    root = Path(folder).resolve()
+    made = root.joinpath(*path.split("/"))
+    made.parent.mkdir(parents=True, exist_ok=True)
+    if not made.parent.resolve().is_relative_to(root):
+        raise InvalidInput(f"{path[:200]!r} would lie outside {root}, behind a symbolic link", field="path")
+    return made
+
+
+def download(client: Sender, target: str, path: str, to: str | os.PathLike[str]) -> Path:
+    """Write an artifact to a file or into a folder; see `Client.download`."""
+    goal = Path(to)
+    if goal.is_dir():
+        goal = goal / check_path(path).rpartition("/")[2]
+    handle, name = tempfile.mkstemp(prefix=f".{goal.name[:100]}-", dir=goal.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _fetch(client, target, path, file)
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(goal)
+    finally:
+        part.unlink(missing_ok=True)
+    return goal
+
+
+def _fetch(client: Sender, target: str, path: str, file: BinaryIO) -> None:
+    """Write bytes to an empty file. If they break off, they go on from there."""
+    hashed, tag, left = hashlib.sha256(), "", -1
+    for attempt in range(TRIES):
+        headers = {"Range": f"bytes={file.tell()}-", "If-Range": tag} if file.tell() else {}
+        try:
+            opened = client.open("GET", target, headers)
+            if opened.status == 200:  # from the beginning, at first or again
+                file.seek(0)
+                file.truncate()
+                hashed = hashlib.sha256()
+            tag, left = opened.headers["etag"], int(opened.headers["content-length"])
+            for piece in opened.chunks:
+                file.write(piece)
+                hashed.update(piece)
+                left -= len(piece)
+        except Unavailable:
+            if attempt == TRIES - 1:
+                raise
+        if not left:
+            break
+        time.sleep(0.2 * 2**attempt)
+    if left:
+        raise Unavailable(f"{path[:200]} broke off again and again, {left:,} bytes before its end; try again")
+    if f'"sha256:{hashed.hexdigest()}"' != tag:
+        raise Unavailable(f"{path[:200]} arrived as sha256:{hashed.hexdigest()} and should be {tag}; try again")

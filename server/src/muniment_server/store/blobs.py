@@ -1,0 +1,135 @@
+"""Where the bytes of artifacts lie: a folder, or a bucket of S3, GCS or Azure.
+
+Nothing here is named by a caller: a location is made by the store, and never used twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from muniment.model.errors import InvalidInput, NotFound, StoreFull, Unavailable
+
+CHUNK = 1 << 20
+"""Bytes read at once."""
+_PART = 5 * 1024 * 1024
+"""Bytes of one part of an upload; the least that S3 takes."""
+_SCHEMES = ("file", "s3", "gs", "az", "abfss", "memory")
+
+
+class Blobs:
+    """One place for bytes.
+
+    Args:
+        url: ``file:///FOLDER``, ``s3://BUCKET/PREFIX``, ``gs://BUCKET/PREFIX`` or ``az://CONTAINER/PREFIX``;
+            credentials come from the environment, as the provider's own tools read them.
+        durable: whether what is written survives a loss of power; a bucket always does.
+    """
+
+    def __init__(self, url: str, *, durable: bool = False) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in _SCHEMES:
+            raise InvalidInput(f"artifacts lie at file:///FOLDER, s3://, gs:// or az://…, not {url[:120]!r}")
+        self.url = url
+        self.folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        self._durable = durable
+        self._opened: Any = None
+
+    @property
+    def _store(self) -> Any:
+        """The provider's store; opened when it is first needed, since importing it takes a while."""
+        if self._opened is None:
+            from obstore.store import LocalStore, from_url  # noqa: PLC0415
+
+            if self.folder is not None:
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._opened = LocalStore(str(self.folder), mkdir=True)
+            else:
+                self._opened = from_url(self.url)
+        return self._opened
+
+    async def put(self, location: str, chunks: AsyncIterator[bytes]) -> None:
+        """Write bytes as they come. If they end with an error, nothing is left.
+
+        Raises:
+            StoreFull: there is no room.
+            Unavailable: the place cannot be reached.
+        """
+        failures: list[BaseException] = []
+
+        async def watched() -> AsyncIterator[bytes]:
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        import obstore  # noqa: PLC0415
+
+        try:
+            await obstore.put_async(
+                self._store, location, watched(), use_multipart=True, chunk_size=_PART, max_concurrency=2
+            )
+            if self._durable and self.folder is not None:
+                _flush(self.folder / location)
+        except Exception as error:
+            if failures:
+                raise failures[0] from None
+            raise self._translated(error) from error
+
+    async def get(self, location: str, first: int, length: int) -> AsyncIterator[bytes]:
+        """Bytes from `first` on, `length` of them, in pieces.
+
+        Raises:
+            NotFound: nothing lies there.
+            Unavailable: the place cannot be reached.
+        """
+        import obstore  # noqa: PLC0415
+
+        if not length:
+            return
+        try:
+            found = await obstore.get_async(self._store, location, options={"range": (first, first + length)})
+            async for chunk in found.stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
+        except Exception as error:
+            raise self._translated(error) from error
+
+    async def delete(self, location: str) -> None:
+        """Delete bytes, if they are there.
+
+        Raises:
+            Unavailable: the place cannot be reached.
+        """
+        import obstore  # noqa: PLC0415
+
+        try:
+            await obstore.delete_async(self._store, location)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> Exception:
+        text = str(error)
+        if isinstance(error, FileNotFoundError):
+            return NotFound("the bytes of this artifact are not where they were put; muniment verify --bytes tells")
+        if "No space left" in text or "os error 28" in text or "quota" in text.lower():
+            return StoreFull(f"there is no room for artifacts at {self.url}; free some, then try again")
+        return Unavailable(
+            f"artifacts at {self.url} cannot be reached: {text.splitlines()[0][:200] if text else error}"
+        )
+
+
+def _flush(path: Path) -> None:
+    """Ask the disk to keep a file and its name."""
+    for name in (path, path.parent):
+        handle = os.open(name, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

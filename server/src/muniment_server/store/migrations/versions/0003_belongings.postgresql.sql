@@ -1,0 +1,250 @@
+CREATE TABLE artifacts (
+    project_id INTEGER NOT NULL,
+    no BIGINT NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    id UUID NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    size BIGINT NOT NULL,
+    media_type TEXT COLLATE "C",
+    location TEXT COLLATE "C" NOT NULL,
+    lifecycle TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT artifacts_pkey PRIMARY KEY (project_id, no, valid_from),
+    CONSTRAINT artifacts_record FOREIGN KEY(project_id, no) REFERENCES records (project_id, no)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE UNIQUE INDEX artifacts_digest ON artifacts (project_id, digest) WHERE valid_to IS NULL
+--;
+CREATE TABLE facet_types (
+    project_id INTEGER NOT NULL,
+    no BIGINT NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    id UUID NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL,
+    schema TEXT NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C",
+    lifecycle TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT facet_types_pkey PRIMARY KEY (project_id, no, valid_from),
+    CONSTRAINT facet_types_record FOREIGN KEY(project_id, no) REFERENCES records (project_id, no)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE UNIQUE INDEX facet_types_version ON facet_types (project_id, name, version) WHERE valid_to IS NULL
+--;
+CREATE TABLE notes (
+    project_id INTEGER NOT NULL,
+    no BIGINT NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    id UUID NOT NULL,
+    subject UUID,
+    title TEXT COLLATE "C",
+    text TEXT COLLATE "C" NOT NULL,
+    author UUID NOT NULL,
+    lifecycle TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT notes_pkey PRIMARY KEY (project_id, no, valid_from),
+    CONSTRAINT notes_record FOREIGN KEY(project_id, no) REFERENCES records (project_id, no)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE INDEX notes_subject ON notes (project_id, subject, no) WHERE valid_to IS NULL
+--;
+CREATE TABLE saved_views (
+    project_id INTEGER NOT NULL,
+    no BIGINT NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    id UUID NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    page TEXT COLLATE "C" NOT NULL,
+    state TEXT NOT NULL,
+    description TEXT COLLATE "C",
+    lifecycle TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT saved_views_pkey PRIMARY KEY (project_id, no, valid_from),
+    CONSTRAINT saved_views_record FOREIGN KEY(project_id, no) REFERENCES records (project_id, no)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE UNIQUE INDEX saved_views_name ON saved_views (project_id, name) WHERE valid_to IS NULL
+--;
+CREATE TABLE attachments (
+    project_id INTEGER NOT NULL,
+    record BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    target BIGINT NOT NULL,
+    CONSTRAINT attachments_pkey PRIMARY KEY (project_id, record, name, valid_from)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE INDEX attachments_target ON attachments (project_id, target, record) WHERE valid_to IS NULL
+--;
+CREATE TABLE facets (
+    project_id INTEGER NOT NULL,
+    record BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    value TEXT COLLATE "C" NOT NULL,
+    CONSTRAINT facets_pkey PRIMARY KEY (project_id, record, name, valid_from)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE TABLE names (
+    project_id INTEGER NOT NULL,
+    record BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    value TEXT COLLATE "C" NOT NULL,
+    CONSTRAINT names_pkey PRIMARY KEY (project_id, record, name, valid_from)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE UNIQUE INDEX names_name ON names (project_id, name) WHERE valid_to IS NULL
+--;
+CREATE TABLE uploads (
+    project_id INTEGER NOT NULL,
+    location TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    since BIGINT NOT NULL,
+    CONSTRAINT uploads_pkey PRIMARY KEY (project_id, location)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE TABLE artifacts_0 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE artifacts_1 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE artifacts_2 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE artifacts_3 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE artifacts_4 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE artifacts_5 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE artifacts_6 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE artifacts_7 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE facet_types_0 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE facet_types_1 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE facet_types_2 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE facet_types_3 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE facet_types_4 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE facet_types_5 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE facet_types_6 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE facet_types_7 PARTITION OF facet_types FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE notes_0 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE notes_1 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE notes_2 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE notes_3 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE notes_4 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE notes_5 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE notes_6 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE notes_7 PARTITION OF notes FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE saved_views_0 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE saved_views_1 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE saved_views_2 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE saved_views_3 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE saved_views_4 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE saved_views_5 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE saved_views_6 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE saved_views_7 PARTITION OF saved_views FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE attachments_0 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE attachments_1 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE attachments_2 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE attachments_3 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE attachments_4 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE attachments_5 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE attachments_6 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE attachments_7 PARTITION OF attachments FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE facets_0 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE facets_1 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE facets_2 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE facets_3 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE facets_4 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE facets_5 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE facets_6 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE facets_7 PARTITION OF facets FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE names_0 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE names_1 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE names_2 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE names_3 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE names_4 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE names_5 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE names_6 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE names_7 PARTITION OF names FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE uploads_0 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE uploads_1 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE uploads_2 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE uploads_3 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE uploads_4 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE uploads_5 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE uploads_6 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE uploads_7 PARTITION OF uploads FOR VALUES WITH (MODULUS 8, REMAINDER 7)

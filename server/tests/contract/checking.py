@@ -31,7 +31,7 @@ class Checking:
         if not tokens:
             return
         event("erased")
-        for table in ("ledger", "revisions", "runs", "params", "tags", "receipts", "records", "keys"):
+        for table in ("ledger", "revisions", "runs", "params", "tags", "receipts", "records", "keys", "words"):
             for row in evidence.rows(self.driver.first, f"SELECT * FROM {table}"):
                 text = repr(row)
                 assert not any(token in text or token.encode().hex() in text for token in tokens), (table, row)

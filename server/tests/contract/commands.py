@@ -204,7 +204,7 @@ def _create_run(draft: Draft, op: Op, index: int) -> Body:
         "state": given["state"], "attempt": 1, "parent": given["parent"], "lifecycle": "active",
         "description": given["description"], "user": given["user"], "code": None, "environment": None,
         "seeds": given["seeds"], "created_at": draft.time, "started_at": started,
-        "ended_at": draft.time if given["state"] in TERMINAL else None,
+        "ended_at": draft.time if given["state"] in TERMINAL else None, "job": None,
     })  # fmt: skip
     _add_params(draft, made, given["params"])
     _change_tags(draft, made, given["tags"])

@@ -15,6 +15,7 @@ from muniment_server.language.vocabulary import KINDS as VOCABULARIES
 from muniment_server.store import tables
 from muniment_server.store.kinds import KINDS
 from muniment_server.store.search.conditions import EXPERIMENT_NAME
+from muniment_server.store.types import Json
 
 BESIDE = {"project_id", "no", "valid_from", "valid_to"}
 
@@ -28,6 +29,8 @@ def test_struct_and_table_agree(kind: str) -> None:
     for name, field in fields.items():
         optional = type(None) in typing.get_args(field.type) or isinstance(field.type, types.NoneType)
         assert optional == columns[name].nullable, name
+        if isinstance(columns[name].type, Json):  # or what is written might never be read again
+            assert columns[name].type.shape in (field.type, *typing.get_args(field.type)), name
 
 
 def test_summary_and_table_agree() -> None:

@@ -68,7 +68,18 @@ class Stage:
             self.good("POST", f"{DEFAULT}/{kind}", {"name": "stage"})
         self.good("POST", f"{DEFAULT}/datasets/stage/versions", {"version": "1", "slices": [{"name": "test"}]})
         self.good("POST", f"{DEFAULT}/models/stage/versions", {"version": 1})
+        self._furnish()
         self.still_works()
+
+    def _furnish(self) -> None:
+        """What records have: an artifact, a type of facets, a note, a view, a name."""
+        record = f"{DEFAULT}/records/{self.run}"
+        self.digest: str = self.good("POST", f"{DEFAULT}/artifacts", b"bytes")["digest"]
+        self.good("POST", f"{record}/artifacts", {"path": "kept", "digest": self.digest})  # so none can collect it
+        self.good("POST", f"{DEFAULT}/facet-types", {"name": "stage", "schema": self.schema(), "mode": "warn"})
+        self.note: str = self.good("POST", f"{DEFAULT}/notes", {"text": "text"})["id"]
+        self.view: str = self.good("POST", f"{DEFAULT}/views", {"name": "stage", "page": "runs", "state": {}})["id"]
+        self.good("POST", f"{DEFAULT}/names", {"system": "mlflow", "name": "stage", "record": self.run})
 
     def close(self) -> None:
         """Give everything back."""
@@ -168,6 +179,7 @@ class Stage:
                        "columns": ["params", "metrics.loss"], "limit": 5, "kind": "run", "count": True}),
             "batch": ("POST", f"{DEFAULT}/batch", {"commands": self.commands()}),
             **self._records(),
+            **self._belongings(),
         }  # fmt: skip
 
     def _records(self) -> dict[str, tuple[str, str, dict[str, Any]]]:
@@ -205,6 +217,36 @@ class Stage:
             "links": ("POST", f"{DEFAULT}/links", {"links": [{**link, "run": self.run}]}),
             "links end": ("POST", f"{DEFAULT}/links/remove", {"links": [link]}),
             "comparison": ("POST", f"{DEFAULT}/compare", {"records": [self.run, self.run], "as_of": 3}),
+        }  # fmt: skip
+
+    def _belongings(self) -> dict[str, tuple[str, str, dict[str, Any]]]:
+        """Those of artifacts, facets, notes, views and names."""
+        record, state = f"{DEFAULT}/records/{self.run}", {"columns": ["name", "metrics.loss"], "limit": 50}
+        name = {"system": "mlflow", "namespace": "http://tracking:5000", "name": "0/abc"}
+        return {
+            "attachment": ("POST", f"{record}/artifacts", {"path": "model/weights.bin", "digest": self.digest}),
+            "collection": ("POST", f"{DEFAULT}/artifacts/collect", {"older_than": 60, "dry_run": False}),
+            "facet type": ("POST", f"{DEFAULT}/facet-types",
+                           {"name": "spare", "schema": self.schema(), "mode": "enforce", "description": "text"}),
+            "facet type change": ("PATCH", f"{DEFAULT}/facet-types/stage/versions/1",
+                                  {"mode": "warn", "description": "x", "lifecycle": "active"}),
+            "facet": ("PUT", f"{record}/facets/stage",
+                      {"value": {"license": "MIT", "size": 3, "tags": ["a", 0.5], "open": True}}),
+            "note": ("POST", f"{DEFAULT}/notes", {"subject": "model:stage", "title": "text", "text": "**text**"}),
+            "note change": ("PATCH", f"{DEFAULT}/notes/{self.note}",
+                            {"title": "x", "text": "x", "lifecycle": "active"}),
+            "view": ("POST", f"{DEFAULT}/views", {"name": "spare", "page": "runs", "state": state, "description": "x"}),
+            "view change": ("PATCH", f"{DEFAULT}/views/{self.view}",
+                            {"name": "stage", "state": state, "description": "x", "lifecycle": "active"}),
+            "name": ("POST", f"{DEFAULT}/names", {**name, "record": self.run, "url": "http://tracking:5000/#/runs"}),
+            "name end": ("POST", f"{DEFAULT}/names/remove", name),
+        }  # fmt: skip
+
+    def schema(self) -> dict[str, Any]:
+        """A JSON Schema with something of every type."""
+        return {
+            "title": "text", "type": "object", "required": ["license"], "additionalProperties": True,
+            "properties": {"license": {"type": "string", "minLength": 1}, "size": {"type": "integer", "minimum": 0.5}},
         }  # fmt: skip
 
     def new_run(self) -> dict[str, Any]:
@@ -271,12 +313,16 @@ async def _asgi(
         "query_string": query.encode("latin-1"),
         "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
     }  # fmt: skip
-    left = iter(chunks)
+    left, given = iter(chunks), False
     status, received, answer = 0, {}, b""
 
     async def receive() -> dict[str, Any]:
+        nonlocal given
+        if given:
+            await asyncio.Event().wait()  # the client stays, and has nothing more to say
         part = next(left, None)
-        return {"type": "http.request", "body": part or b"", "more_body": part is not None}
+        given = part is None
+        return {"type": "http.request", "body": part or b"", "more_body": not given}
 
     async def send(message: dict[str, Any]) -> None:
         nonlocal status, received, answer

@@ -22,6 +22,7 @@ from muniment.model.ids import new_id
 from muniment.model.ledger import Seal
 from muniment_server.services.trust import TrustFolder
 from robustness.server import DEFAULT, QUICK_KEEPER, Reply, Server, Wire, every_entry, head_of, run_command, verify
+from robustness.uploading import MIB, Place, digest_of, pieces
 
 DISK = 24 * 2**20
 BALLAST = 8 * 2**20
@@ -94,6 +95,43 @@ def test_it_starts_on_a_full_disk_or_says_why_not(disk: Path, tmp_path: Path) ->
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert "full" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["store.db-artifacts", "elsewhere"])
+def test_the_disk_of_the_artifacts_is_full(disk: Path, tmp_path: Path, where: str) -> None:
+    """What has no room is refused and gives back what it took, with the store on the same disk and on another one."""
+    store = f"sqlite:///{(disk if where.startswith('store') else tmp_path) / 'store.db'}"
+    options = () if where.startswith("store") else ("--artifacts", f"file://{disk / where}")
+    with Server(store, tmp_path / "trust", tmp_path / "log", settings=QUICK_KEEPER, options=options) as server:
+        place = Place(server.start())
+        _refuses_an_upload(place, (disk / "ballast").unlink)
+        assert place.folder == disk / where
+        server.stop()
+    verify(store, tmp_path / "trust")
+
+
+def test_the_files_of_artifacts_may_not_grow(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    with Server(store, tmp_path / "trust", tmp_path / "log", settings=QUICK_KEEPER) as server:
+        place, limit = Place(server.start()), (DISK - BALLAST, resource.RLIM_INFINITY)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, limit)
+        _refuses_an_upload(place, lambda: _set(resource.prlimit(server.pid, resource.RLIMIT_FSIZE, _UNLIMITED)))
+        server.stop()
+    verify(store, tmp_path / "trust")
+
+
+def _refuses_an_upload(place: Place, free: Callable[[], None]) -> None:
+    size = (DISK - BALLAST) // MIB + 1
+    place.put("kept", b"kept")
+    for _ in range(3):
+        with place.nothing_stays():
+            _check_full(place.send("PUT", place.at("large"), pieces(size)))
+            _check_full(place.send("POST", f"{DEFAULT}/artifacts", b"".join(pieces(size))))
+    assert list(place.listed()) == ["kept"]
+    assert place.send("GET", place.at("kept")).body == b"kept"
+    place.put("small", b"small")
+    free()
+    assert place.put("large", pieces(size))["digest"] == digest_of(pieces(size))
 
 
 def test_the_disk_of_the_trust_folder_is_full(disk: Path, tmp_path: Path) -> None:

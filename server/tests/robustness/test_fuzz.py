@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
@@ -16,6 +17,13 @@ from robustness.test_bad_body import ROUTES
 
 EXAMPLES = 40
 """For each route and engine."""
+READERS = {
+    "attachment": ("records/{run}/artifacts",), "facet": ("records/{run}/facets",), "name": ("records/{run}/names",),
+    "facet type": ("facet-types/{name}/versions/{version}", "records/{id}/history"),
+    "facet type change": ("facet-types/stage/versions/1",), "note": ("notes/{id}", "records/{id}/history"),
+    "note change": ("notes/{id}",), "view": ("views/{id}", "records/{id}/history"), "view change": ("views/{id}",),
+}  # fmt: skip
+"""Where else to read what was accepted; the answer says which."""
 
 _TEXT = st.one_of(
     st.text(max_size=20),
@@ -75,7 +83,7 @@ def test_no_body_breaks_the_server(stage: Stage, route: str) -> None:
             check_problem(reply)
             assert stage.heads() == before, "a refused request was written"
         else:
-            _readable(stage, reply.json(), body)
+            _readable(stage, route, reply.json(), body)
 
     attempt()
     stage.still_works()
@@ -91,12 +99,14 @@ def _encoded(body: dict[str, Any], *, as_packed: bool) -> tuple[bytes, str]:
         return json.dumps(body).encode(), JSON
 
 
-def _readable(stage: Stage, answer: Any, body: dict[str, Any]) -> None:
-    run = answer.get("id") if isinstance(answer, dict) and "attempt" in answer else stage.run
+def _readable(stage: Stage, route: str, answer: dict[str, Any], body: dict[str, Any]) -> None:
+    parts = {"run": stage.run, **{key: quote(str(value), safe="") for key, value in answer.items()}}
+    also = [("GET", f"{DEFAULT}/{reader.format_map(parts)}", None) for reader in READERS.get(route, ())]
+    run = answer["id"] if "attempt" in answer else stage.run
     for accept in (JSON, MSGPACK):
         for method, path, asked in (
             ("GET", f"{DEFAULT}/runs/{run}", None), ("GET", f"{DEFAULT}/records/{run}/history", None),
-            ("POST", f"{DEFAULT}/search", {"limit": 2}), ("GET", f"{DEFAULT}/changes?limit=1", None),
+            ("POST", f"{DEFAULT}/search", {"limit": 2}), ("GET", f"{DEFAULT}/changes?limit=1", None), *also,
         ):  # fmt: skip
             reply = stage.request(method, path, asked, {"accept": accept})
             assert reply.status == 200, (path, accept, body, reply)
@@ -106,8 +116,6 @@ def _readable(stage: Stage, answer: Any, body: dict[str, Any]) -> None:
     "tail", ["ledger", "seals", "changes", "consistency", "runs/{run}", "runs/{run}/series", "runs/{run}/series/chart"]
 )
 def test_no_query_breaks_the_server(stage: Stage, tail: str) -> None:
-    from urllib.parse import urlencode
-
     names = st.sampled_from(
         ["after", "limit", "as_of", "key", "from_step", "to_step", "page", "buckets", "first", "second"]
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from muniment_server.api.app import BODY_LIMIT
+from muniment_server.api.incoming import BODY_LIMIT
 from robustness.server import DEFAULT, Server, Wire, head_of
 from robustness.test_bad_body import bomb
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import string
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ import msgspec
 
 from muniment.model.metric import Summary, to_wire
 from muniment.model.run import param_number
-from muniment_server.language.tree import And, Compare, Field, In, Missing, Node, Not, Or, Order
+from muniment_server.language.tree import And, Compare, Field, In, Like, Match, Missing, Node, Not, Or, Order
 
 MISSING = object()
 """What a record says of a field that it lacks."""
@@ -46,6 +47,8 @@ class Record(msgspec.Struct):
         no: numbers ascend in the order in which records were made.
         record: the struct that the store must answer with.
         related: attributes that are those of another record.
+        relations: what each relation gives: any of it may meet a condition.
+        scores: the metrics of evaluations of it, or its own.
     """
 
     no: int
@@ -54,6 +57,8 @@ class Record(msgspec.Struct):
     tags: dict[str, str] = {}
     points: dict[str, list[Point]] = {}
     related: dict[str, Any] = {}
+    relations: dict[str, list[Any]] = {}
+    scores: dict[str, list[float]] = {}
 
 
 def value_of(record: Record, field: Field) -> Any:
@@ -61,10 +66,24 @@ def value_of(record: Record, field: Field) -> Any:
     if field.kind == "attribute":
         value = record.related[field.name] if field.name in record.related else getattr(record.record, field.name)
         return MISSING if value is None else value
+    if field.kind == "score":  # of an evaluation, which has one of each
+        return record.scores.get(field.name, [MISSING])[0]
     if field.kind == "metric":
         points = record.points.get(field.name)
         return aggregate(points, field.aggregate) if points else MISSING
     return (record.params if field.kind == "param" else record.tags).get(field.name, MISSING)
+
+
+def texts_of(record: Any) -> str:
+    """Everything that full text reads of a record."""
+    names = ("name", "namespace", "title", "description", "text", "type", "slice", "license", "uri", "user", "version")
+    return " ".join(text for name in names if isinstance(text := getattr(record, name, None), str))
+
+
+def words(text: str) -> set[str]:
+    """Runs of letters, digits and underscores, without case and accents."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c)).lower()
+    return {word[:100] for word in "".join(c if c.isalnum() or c == "_" else " " for c in plain).split(" ") if word}
 
 
 def _place(point: Point) -> tuple[Any, ...]:
@@ -107,11 +126,22 @@ def holds(node: Node, record: Record) -> bool:
         return any(holds(item, record) for item in node.items)
     if isinstance(node, Not):
         return not holds(node.item, record)
+    if isinstance(node, Match):
+        held = words(texts_of(record.record))
+        return all(any(has.startswith(word) if more else has == word for has in held) for word, more in node.words)
+    if node.field.kind in {"relation", "score"}:
+        found: list[Any] = (record.relations if node.field.kind == "relation" else record.scores).get(
+            node.field.name, []
+        )
+        return not found if isinstance(node, Missing) else any(_meets(node, value) for value in found)
     value = value_of(record, node.field)
     if isinstance(node, Missing):
         return value is MISSING
-    if value is MISSING:
-        return False
+    return value is not MISSING and _meets(node, value)
+
+
+def _meets(node: Compare | In | Like, value: Any) -> bool:
+    """Whether a value that is there meets a condition."""
     if isinstance(node, Compare):
         return _compares(node.field, value, node.op, node.value)
     if isinstance(node, In):
@@ -125,7 +155,7 @@ def _compares(field: Field, value: Any, op: str, wanted: Any) -> bool:
         value = param_number(value)
         if value is None:  # no number is like NaN: it differs from every number
             return op == "!="
-    if field.kind in {"metric", "param"} and not isinstance(wanted, str):
+    if field.kind in {"metric", "param", "score"} and not isinstance(wanted, str):
         wanted = float(wanted)
     return bool(_OPERATORS[op](value, wanted))
 

@@ -14,8 +14,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or, Order
+from muniment_server.language.tree import And, Compare, Field, In, Like, Match, Missing, Node, Not, Or, Order
 from muniment_server.language.vocabulary import KINDS
+from search.catalogs import ALIASES, METRICS, NAMES
 from search.stores import KEYS, NUMBERS, TEXTS, TIMES, VALUES
 
 Spelled = tuple[Any, str]
@@ -28,7 +29,14 @@ _PREFIXES = {
     "tag": ("tag", "tags"),
 }
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
+_ALL = ("attribute", "metric", "param", "tag", "relation", "score")
 _DEPTH = 3
+_WORDS = (
+    ("gradient", "gradient"), ("gradient", "Gradient"), ("boosting", "BOOSTING"), ("grosse", "Größe"),
+    ("baume", "bäume"), ("gradients_2", "gradients_2"), ("日本語", "日本語"), ("naive", "naïve"), ("churn", "churn"),
+    ("mit", "MIT"), ("a", "a"), ("ann", "Ann"), ("absent", "absent"),
+)  # fmt: skip
+"""Words as they are kept, and as somebody may type them."""
 _NEVER_LOGGED = "never logged"
 
 
@@ -42,8 +50,19 @@ class Known:
         for spelling, attribute in self.vocabulary.attributes.items():
             self.spellings.setdefault(attribute.name, []).append(spelling)
         self.types = {attribute.name: attribute.type for attribute in self.vocabulary.attributes.values()}
+        self.relations = {name: attribute.type for name, attribute in self.vocabulary.relations.items()}
         self.ids = [*ids, "0" * 32]
         self.times = [*times, *TIMES]
+
+    def has(self, kind: str) -> bool:
+        """Whether records have fields of a kind."""
+        if kind == "score":
+            return self.vocabulary.scores
+        return kind == "attribute" or kind in self.vocabulary.families or (kind == "relation" and bool(self.relations))
+
+    def type_of(self, field: Field) -> str:
+        """The type of an attribute or relation; of others their kind."""
+        return {"attribute": self.types, "relation": self.relations}.get(field.kind, {}).get(field.name, field.kind)
 
 
 @st.composite
@@ -104,13 +123,20 @@ def spelled_key(draw: DrawFn, key: str) -> str:
 @st.composite
 def fields(draw: DrawFn, known: Known, *kinds: str) -> Spelled:
     """A field of one of these kinds, as it stands alone (without an aggregate)."""
-    kind = draw(st.sampled_from([kind for kind in kinds if kind == "attribute" or kind in known.vocabulary.families]))
+    kind = draw(st.sampled_from([kind for kind in kinds if known.has(kind)]))
     if kind == "attribute":
         name = draw(st.sampled_from(sorted(known.types)))
         word = draw(st.sampled_from(known.spellings[name]))
         prefix = draw(st.sampled_from(("", "", "attribute", "attributes", "attr", known.kind)))
         text = draw(cased(prefix)) + "." + draw(cased(word)) if prefix else draw(cased(word))
         return Field("attribute", name), text
+    if kind == "relation":
+        name = draw(st.sampled_from(sorted(known.relations)))
+        return Field("relation", name), ".".join([draw(cased(part)) for part in name.split(".")])
+    if kind == "score":
+        key = draw(st.sampled_from((*METRICS, _NEVER_LOGGED)))
+        first = draw(st.sampled_from(("evaluation", *(("metrics", "metric") if known.kind == "evaluation" else ()))))
+        return Field("score", key), draw(cased(first)) + "." + draw(spelled_key(key))
     key = draw(st.sampled_from((*KEYS[:8], *KEYS, _NEVER_LOGGED)))
     text = draw(cased(draw(st.sampled_from(_PREFIXES[kind])))) + "." + draw(spelled_key(key))
     return Field(kind, key), text  # type: ignore[arg-type]
@@ -119,7 +145,7 @@ def fields(draw: DrawFn, known: Known, *kinds: str) -> Spelled:
 @st.composite
 def operands(draw: DrawFn, known: Known, *kinds: str) -> Spelled:
     """A field, perhaps aggregated."""
-    field, text = draw(fields(known, *(kinds or ("attribute", "metric", "param", "tag"))))
+    field, text = draw(fields(known, *(kinds or _ALL)))
     aggregate = draw(st.sampled_from((None, "last", "first", "min", "max", "count")))
     if field.kind != "metric" or aggregate is None:
         return field, text
@@ -135,9 +161,9 @@ def _numbers() -> SearchStrategy[Any]:
 @st.composite
 def values(draw: DrawFn, known: Known, field: Field, *, numeric: bool | None = None) -> Spelled:
     """A value that may be compared with the field; `numeric` decides for a param."""
-    kind = {"metric": "integer", "tag": "text"}.get(field.kind)
-    if field.kind == "attribute":
-        kind = known.types[field.name]
+    kind: str | None = {"metric": "integer", "score": "integer", "tag": "text"}.get(field.kind)
+    if field.kind in {"attribute", "relation"}:
+        kind = known.type_of(field)
     elif field.kind == "param":
         kind = "integer" if (draw(st.booleans()) if numeric is None else numeric) else "text"
     if kind == "integer":
@@ -153,7 +179,26 @@ def values(draw: DrawFn, known: Known, field: Field, *, numeric: bool | None = N
         if moment.microsecond % 1000 == 0 and draw(st.booleans()):
             return moment, str(round(moment.timestamp() * 1000))
         return moment, draw(spelled_text(draw(st.sampled_from((iso, iso.replace("+00:00", "Z"), iso[:-6])))))
-    text = draw(st.sampled_from((*TEXTS, *NUMBERS, "running", "finished", "active", "deleted", "training", "name")))
+    text = draw(
+        st.sampled_from(
+            (
+                *TEXTS,
+                *NUMBERS,
+                "running",
+                "finished",
+                "active",
+                "deleted",
+                "training",
+                "name",
+                *NAMES,
+                *ALIASES,
+                "1",
+                "2",
+                "n",
+                "MIT",
+            )
+        )
+    )
     return text, draw(spelled_text(text))
 
 
@@ -169,11 +214,27 @@ def patterns(draw: DrawFn) -> str:
 
 
 @st.composite
+def matches(draw: DrawFn) -> Spelled:
+    """A condition on the words of all texts."""
+    wanted: list[tuple[str, bool]] = []
+    spelled = []
+    for _ in range(draw(st.integers(1, 2))):
+        plain, way = draw(st.sampled_from(_WORDS))
+        cut = draw(st.integers(1, len(plain))) if plain.isascii() and way.isascii() else None
+        wanted.append((plain if cut is None else plain[:cut], cut is not None))
+        spelled.append(way if cut is None else f"{way[:cut]}*")
+    text = draw(spelled_text(" ".join(spelled)))
+    return Match(tuple(dict.fromkeys(wanted))), f"{draw(cased('text'))} {draw(cased('match'))} {text}"
+
+
+@st.composite
 def leaves(draw: DrawFn, known: Known) -> Spelled:
     """A condition on one field."""
+    if draw(st.integers(0, 11)) == 0:
+        return draw(matches())
     field, text = draw(operands(known))
-    is_id = field.kind == "attribute" and known.types[field.name] == "id"
-    likeable = field.kind in {"param", "tag"} or (field.kind == "attribute" and known.types[field.name] == "text")
+    is_id = known.type_of(field) == "id"
+    likeable = field.kind in {"param", "tag"} or known.type_of(field) == "text"
     shapes = ["compare", "compare", "in", "null", *(["like"] * 3 if likeable else []), *([] if is_id else ["between"])]
     shape = draw(st.sampled_from(shapes))
     if shape == "null":
@@ -225,7 +286,7 @@ def conditions(draw: DrawFn, known: Known, depth: int = _DEPTH) -> Spelled:
 def _atoms(draw: DrawFn, known: Known, depth: int) -> Spelled:
     """A condition as a part of another one: in parentheses, unless it is a leaf and they are left out."""
     node, text = draw(conditions(known, depth))
-    bare = isinstance(node, Compare | In | Like | Missing)
+    bare = isinstance(node, Compare | In | Like | Match | Missing)
     if bare and draw(st.booleans()):
         return node, text
     return node, f"({draw(gap())}{text}{draw(gap())})"
@@ -248,7 +309,8 @@ def precedence(draw: DrawFn, known: Known) -> Spelled:
 @st.composite
 def orders(draw: DrawFn, known: Known) -> Spelled:
     """One sort key."""
-    field, text = draw(operands(known))
+    sortable = ("attribute", "metric", "param", "tag", *(("score",) if known.kind == "evaluation" else ()))
+    field, text = draw(operands(known, *sortable))
     direction = draw(st.sampled_from(("", "asc", "desc")))
     return Order(field, direction == "desc"), text + (draw(blank()) + draw(cased(direction)) if direction else "")
 

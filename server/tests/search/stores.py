@@ -23,6 +23,8 @@ from muniment.model.run import TERMINAL, NewRun, Run, RunChange
 from muniment_server.annexes import keeper
 from muniment_server.services import erasure, experiments, metrics, projects, runs
 from muniment_server.services.workspace import Change, Workspace
+from search.catalogs import Catalog, Cataloguer
+from search.lives import Life
 from search.oracle import Point, Record
 
 LONG = "p" * 64
@@ -55,55 +57,40 @@ TIMES = (
 _STATES = ("scheduled", "running", "finished", "failed", "killed")
 
 
-class Life(msgspec.Struct):
-    """Everything that ever happened to one record."""
-
-    no: int
-    versions: list[Any] = []
-    params: list[tuple[int, str, str]] = []
-    tags: list[tuple[int, str, str | None]] = []
-    points: dict[str, list[Point]] = {}
-
-    def at(self, position: int) -> Record | None:
-        """The record as of a position; None if there was none yet."""
-        versions = [version for version in self.versions if version.position <= position]
-        if not versions:
-            return None
-        tags = {key: value for when, key, value in self.tags if when <= position}
-        points = {key: [p for p in found if p.position <= position] for key, found in self.points.items()}
-        return Record(
-            no=self.no,
-            record=max(versions, key=lambda version: version.position),
-            params={key: value for when, key, value in self.params if when <= position},
-            tags={key: value for key, value in tags.items() if value is not None},
-            points={key: found for key, found in points.items() if found},
-        )
-
-    def erase(self, left: Run) -> None:
-        """Forget everything but what is left."""
-        self.versions, self.params, self.tags, self.points = [left], [], [], {}
-
-
 class Kept(msgspec.Struct):
     """A project as it must be remembered."""
 
     slug: str
     runs: dict[str, Life] = {}
     experiments: dict[str, Life] = {}
+    catalog: Catalog = msgspec.field(default_factory=Catalog)
     head: int = 0
     count: int = 0
 
     def at(self, kind: str, position: int | None) -> list[Record]:
         """The records of a kind as of a position, or now."""
-        lives = self.runs if kind == "run" else self.experiments
         moment = self.head if position is None else position
-        records = [record for life in lives.values() if (record := life.at(moment)) is not None]
+        records = [record for life in self.lives(kind).values() if (record := life.at(moment)) is not None]
         if kind == "run":
             for record in records:
                 experiment = self.experiments[record.record.experiment].at(moment)
                 assert experiment is not None
                 record.related["experiment.name"] = experiment.record.name
+        for record in records:
+            self.catalog.relate(self, kind, record, moment)
         return records
+
+    def lives(self, kind: str) -> dict[str, Life]:
+        """Everything that ever happened to the records of a kind, by id."""
+        if kind in {"run", "experiment"}:
+            return self.runs if kind == "run" else self.experiments
+        return self.catalog.lives.setdefault(kind, {})
+
+    def record_at(self, kind: str, record_id: str, moment: int) -> Any:
+        """One record as of a position; None if there was none yet."""
+        life = self.lives(kind).get(record_id)
+        found = None if life is None else life.at(moment)
+        return None if found is None else found.record
 
     def born(self, family: dict[str, Life], record: Any) -> Life:
         """A new record."""
@@ -130,11 +117,15 @@ class Builder:
     def build(self, count: int) -> Kept:
         """Write experiments and `count` runs with all that happens to them."""
         rng = Random(self.seed)
+        catalogue = Cataloguer(self)
+        catalogue.begin(rng)
         self._write([self._experiment(name) for name in ("exp", "Exp", rng.choice(TEXTS[1:9]) + "e")])
         half = count // 2 if rng.random() < 0.7 else 0
         for start, end in ((0, half), (half, count)):
             for number in range(start, end):
-                self._write(self._chapter(Random(f"{self.seed}-{number}")))
+                own = Random(f"{self.seed}-{number}")
+                self._write(self._chapter(own))
+                catalogue.chapter(own)
             if end == half:
                 keeper.seal(self.workspace)
                 keeper.compact(self.workspace, everything=True)
@@ -213,6 +204,7 @@ class Builder:
             description=rng.choice((None, *TEXTS)),
             user=rng.choice((None, None, "ann", "Ann", "𝒳")),
             started_at=rng.choice((None, *TIMES)) if state not in TERMINAL else None,
+            job=rng.choice((None, *sorted(self.kept.lives("job")))),
             params=dict(params),
             tags=tags,
         )
@@ -289,7 +281,13 @@ class Builder:
             return None
         self.planned[run]["lifecycle"] = "erased"
         change = erasure.erase_run(self.workspace, self.scope, self.kept.slug, run, "the subject asked")
-        return change, lambda made: self.kept.runs[run].erase(made)  # noqa: PLW0108 - it is not kept yet
+
+        def remember(made: Run) -> None:
+            self.kept.runs[run].erase(made)
+            catalog = self.kept.catalog
+            catalog.links = [link for link in catalog.links if link.what[0] != run]
+
+        return change, remember
 
 
 def _text(rng: Random) -> str:

@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
+from muniment.model.run import RunData
 from muniment.model.search import Query
 from muniment_server.language.parser import parse_where
 from muniment_server.language.tree import EVERYTHING
 from muniment_server.services import search
 from muniment_server.services.workspace import Workspace
+from muniment_server.store.search.source import mentions_words
 from search import oracle, questions
 from search.oracle import Record
 from search.questions import Known
@@ -27,6 +29,11 @@ STORES = int(os.environ.get("MUNIMENT_TEST_SEARCH_STORES", "12"))
 SEED = int(os.environ.get("MUNIMENT_TEST_SEARCH_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
 """What the stores are drawn from; a failure says it."""
 RUNS = (5, 15, 30, 45)
+KINDS = (
+    "run", "experiment", "job", "dataset", "dataset_version", "model", "model_version", "model_version", "evaluation",
+    "evaluation", "note",
+)  # fmt: skip
+"""What is asked for; some more often."""
 
 
 class Stores:
@@ -40,7 +47,7 @@ class Stores:
         """A project, and what can be asked of it."""
         if number not in self._kept:
             kept = Builder(self.workspace, f"p-{number}", SEED + number).build(RUNS[number % len(RUNS)])
-            self._kept[number] = kept, {kind: _known(kept, kind) for kind in ("run", "experiment")}
+            self._kept[number] = kept, {kind: _known(kept, kind) for kind in KINDS}
         return self._kept[number]
 
 
@@ -52,7 +59,7 @@ def test_a_search_answers_what_plain_python_answers(workspace: Workspace) -> Non
     def ask(data: DataObject) -> None:
         number = data.draw(st.integers(0, STORES - 1), label=f"store of MUNIMENT_TEST_SEARCH_SEED={SEED}")
         kept, known = stores.get(number)
-        kind = data.draw(st.sampled_from(("run",) * 7 + ("experiment",)))
+        kind = data.draw(st.sampled_from(("run",) * 7 + KINDS[1:]))
         _ask(workspace, kept, known[kind], data)
 
     ask()
@@ -62,11 +69,11 @@ def _known(kept: Kept, kind: str) -> Known:
     """What can be asked for: ids and times, in the order in which records were made, which a seed decides."""
     versions = [
         version
-        for family in (kept.runs, kept.experiments)
+        for family in map(kept.lives, dict.fromkeys(KINDS))
         for life in sorted(family.values(), key=lambda life: life.no)
         for version in life.versions
     ]
-    ids = [life.versions[0].id for family in (kept.experiments, kept.runs) for life in family.values()]
+    ids = [life.versions[0].id for family in map(kept.lives, dict.fromkeys(KINDS)) for life in family.values()]
     return Known(kind, ids, [version.created_at for version in versions])
 
 
@@ -76,6 +83,8 @@ def _ask(workspace: Workspace, kept: Kept, known: Known, data: DataObject) -> No
     )
     keys = data.draw(st.lists(questions.orders(known), max_size=3), label="order_by")
     as_of = data.draw(st.none() | st.integers(0, kept.head), label="as_of")
+    if mentions_words(where):
+        as_of = None
     chosen, columns = data.draw(questions.columns(known), label="columns") if known.kind == "run" else ({}, None)
     everything = data.draw(st.booleans())
     query = Query(
@@ -98,7 +107,7 @@ def _ask(workspace: Workspace, kept: Kept, known: Known, data: DataObject) -> No
 
 
 def _id(item: Any) -> str:
-    return str(item.run.id if hasattr(item, "run") else item.id)
+    return str(item.run.id if isinstance(item, RunData) else item.id)
 
 
 def _pages(workspace: Workspace, kept: Kept, query: Query, expected: int) -> list[Any]:
@@ -107,7 +116,7 @@ def _pages(workspace: Workspace, kept: Kept, query: Query, expected: int) -> lis
     token = None
     while True:
         page = search.search(workspace, workspace.owner_scope, kept.slug, _on(query, token))
-        items = page.runs if query.kind == "run" else page.experiments
+        items = getattr(page, f"{query.kind}s")
         assert len(items) <= query.limit
         assert page.total == (expected if query.count else None)
         assert page.position == (kept.head if query.as_of is None else int(query.as_of))
@@ -126,7 +135,7 @@ def _on(query: Query, token: str | None) -> Query:
 
 def _same(item: Any, record: Record, chosen: dict[str, set[str] | None]) -> None:
     """Whether an answered record is the expected one, with the chosen columns; none chosen are all."""
-    if not hasattr(item, "run"):
+    if not isinstance(item, RunData):
         assert item == record.record
         return
     assert item.run == record.record

@@ -70,7 +70,7 @@ def _evaluations(found: list[Evaluation]) -> list[str]:
     names = sorted({name for item in found for name in item.metrics})
     lines = [f"| slice | {' | '.join(map(text, names))} | verdict |", f"|---|{'--:|' * len(names)}---|"]
     for item in found:
-        values = " | ".join(f"{item.metrics[name]:.4g}" if name in item.metrics else "" for name in names)
+        values = " | ".join(f"{float(item.metrics[name]):.4g}" if name in item.metrics else "" for name in names)
         lines.append(f"| {text(item.slice or 'whole')} | {values} | {item.verdict} |")
     return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Literal
 
@@ -9,7 +10,7 @@ import msgspec
 
 from muniment.model.experiment import Lifecycle
 from muniment.model.ids import Id
-from muniment.model.metric import Number
+from muniment.model.metric import Number, WireNumber
 
 Verdict = Literal["passed", "failed", "none"]
 """``none`` is said where no threshold was set."""
@@ -31,7 +32,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     slice: str | None = None
     run: Id | None = None
     """The run that evaluated."""
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, WireNumber] = {}
     thresholds: dict[str, Threshold] = {}
     verdict: Verdict = "none"
     lifecycle: Lifecycle = "active"
@@ -50,18 +51,18 @@ class NewEvaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     id: Id | None = None
     slice: str | None = None
     run: Id | None = None
-    metrics: dict[str, Number]
+    metrics: dict[str, WireNumber]
     thresholds: dict[str, Threshold] = {}
 
 
-def verdict_of(metrics: dict[str, Number], thresholds: dict[str, Threshold]) -> Verdict:
+def verdict_of(metrics: dict[str, WireNumber], thresholds: dict[str, Threshold]) -> Verdict:
     """Whether every threshold is met; a metric that is missing or not finite meets none."""
     if not thresholds:
         return "none"
     for name, threshold in thresholds.items():
-        value = metrics.get(name)
-        low = threshold.min is None or (value is not None and value >= threshold.min)
-        high = threshold.max is None or (value is not None and value <= threshold.max)
-        if value is None or not low or not high:
+        value = float(metrics.get(name, "NaN"))
+        low = threshold.min is None or value >= threshold.min
+        high = threshold.max is None or value <= threshold.max
+        if not math.isfinite(value) or not low or not high:
             return "failed"
     return "passed"

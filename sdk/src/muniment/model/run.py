@@ -60,6 +60,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    job: Id | None = None
+    """The job of which this is an execution."""
     position: int
     """The position at which this version of the record was written."""
 
@@ -90,6 +92,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seeds: dict[str, int] | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    job: str | None = None
+    """A reference to the job of which it is an execution: an id, or ``namespace/name``."""
     params: dict[str, str | int | float | bool] = {}
     tags: dict[str, str] = {}
 

@@ -24,6 +24,7 @@ from muniment_server.language.tree import (
     FieldKind,
     In,
     Like,
+    Match,
     Missing,
     Node,
     Not,
@@ -32,6 +33,7 @@ from muniment_server.language.tree import (
     Value,
 )
 from muniment_server.language.vocabulary import KINDS, Vocabulary
+from muniment_server.language.words import query_of
 
 LENGTH_LIMIT = 16_384
 """Characters in one condition."""
@@ -166,6 +168,8 @@ class _Builder(Transformer[Token, Any]):
 
     def field(self, first: Token, *rest: str) -> Field:
         family = _FAMILIES.get(first.lower())
+        if rest and self.is_score(family, first, rest):
+            return Field("score", ".".join(rest))
         if family is not None and rest:
             if family not in self.vocabulary.families:
                 raise self.wrong(f"a {self.vocabulary.kind} has no {family}s")
@@ -181,8 +185,16 @@ class _Builder(Transformer[Token, Any]):
             of_both = (*self.vocabulary.attributes.values(), *self.vocabulary.relations.values())
             known = ", ".join(sorted({a.name for a in of_both}))
             families = "".join(f", {family}s.KEY" for family in sorted(self.vocabulary.families))
+            families += ", evaluation.METRIC" if self.vocabulary.scores else ""
             raise self.wrong(f"{'.'.join((str(first), *rest))} is not known; it can be {known}{families}")
         return Field("attribute", attribute.name)
+
+    def is_score(self, family: FieldKind | None, first: Token, rest: tuple[str, ...]) -> bool:
+        """Whether a field is a metric of an evaluation; an evaluation's own attributes are none."""
+        if self.vocabulary.kind == "evaluation":
+            named = first.lower() == "evaluation" and ".".join(rest).lower() not in self.vocabulary.attributes
+            return family == "metric" or named
+        return first.lower() == "evaluation" and self.vocabulary.scores
 
     def plain(self, field: Field) -> Field:
         return field
@@ -219,9 +231,20 @@ class _Builder(Transformer[Token, Any]):
 
     def likeness(self, field: Field, *rest: Any) -> Node:
         *negation, word, literal = rest
-        if field.kind == "metric" or (field.kind in {"attribute", "relation"} and self.type_of(field) != "text"):
+        if field.kind in {"metric", "score"} or (
+            field.kind in {"attribute", "relation"} and self.type_of(field) != "text"
+        ):
             raise self.wrong(f"LIKE compares text, and {field} is none")
         return Like(field, literal.raw, word.upper() == "ILIKE", bool(negation))
+
+    def matching(self, field: Token, word: Token, literal: _Literal) -> Node:
+        del word
+        if field.lower() != "text":
+            raise self.wrong(f"MATCH looks for words in all texts of a record: text MATCH {literal.spelled}")
+        wanted = query_of(str(literal.raw))
+        if not wanted:
+            raise self.wrong(f"text MATCH {literal.spelled} has no word to look for")
+        return Match(tuple(wanted))
 
     def nullness(self, field: Field, *negation: Token) -> Node:
         return Not(Missing(field)) if negation else Missing(field)
@@ -244,7 +267,7 @@ class _Builder(Transformer[Token, Any]):
         return item
 
     def order(self, field: Field, direction: Token | None = None) -> Order:
-        if field.kind == "relation":
+        if field.kind == "relation" or (field.kind == "score" and self.vocabulary.kind != "evaluation"):
             raise self.wrong(f"{field} may have many values, so nothing can be sorted by it")
         return Order(field, direction is not None and direction.upper() == "DESC")
 
@@ -256,7 +279,7 @@ class _Builder(Transformer[Token, Any]):
 
     def value(self, field: Field, literal: _Literal, op: str) -> Value:
         raw = literal.raw
-        if field.kind == "metric":
+        if field.kind in {"metric", "score"}:
             if isinstance(raw, str):
                 raise self.wrong(f"{field} is a number; {literal.spelled} is text")
             return raw

@@ -13,12 +13,15 @@ import msgspec
 
 Aggregate = Literal["last", "first", "min", "max", "count"]
 Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
-FieldKind = Literal["metric", "param", "tag", "attribute", "relation"]
+FieldKind = Literal["metric", "param", "tag", "attribute", "relation", "score"]
 Value = str | float | int | datetime
 
 
 class Field(msgspec.Struct, frozen=True):
-    """What is compared: a metric's aggregate, a param, a tag, an attribute of the record itself, or of one related."""
+    """What is compared: a metric's aggregate, a param, a tag, an attribute of the record itself, or of one related.
+
+    A score is a metric of an evaluation: of the record itself, or of any that judged it.
+    """
 
     kind: FieldKind
     name: str
@@ -27,6 +30,8 @@ class Field(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if self.kind in {"attribute", "relation"}:
             return self.name
+        if self.kind == "score":
+            return f"evaluation.`{self.name}`"
         spelled = f"{self.kind}s.`{self.name}`"
         return spelled if self.kind != "metric" or self.aggregate == "last" else f"{self.aggregate}({spelled})"
 
@@ -56,6 +61,12 @@ class Like(msgspec.Struct, frozen=True, tag=True):
     negated: bool = False
 
 
+class Match(msgspec.Struct, frozen=True, tag=True):
+    """``text MATCH '…'``: the record's texts hold all these words; one with True may go on."""
+
+    words: tuple[tuple[str, bool], ...]
+
+
 class Missing(msgspec.Struct, frozen=True, tag=True):
     """``field IS NULL``: the record lacks it."""
 
@@ -80,7 +91,7 @@ class Or(msgspec.Struct, frozen=True, tag=True):
     items: tuple[Node, ...]
 
 
-Node = Compare | In | Like | Missing | Not | And | Or
+Node = Compare | In | Like | Match | Missing | Not | And | Or
 
 EVERYTHING = And(())
 """The condition that every record meets."""

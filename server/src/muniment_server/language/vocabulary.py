@@ -26,6 +26,8 @@ class Vocabulary(msgspec.Struct, frozen=True):
     """Which of metric, param and tag the kind has."""
     relations: dict[str, Attribute] = {}
     """What may be asked of records that belong to one, such as the data a run used; any of them may meet it."""
+    scores: bool = False
+    """Whether ``evaluation.METRIC`` may be asked: of the evaluation itself, or of any that judged the record."""
 
 
 _COMMON: tuple[tuple[str, AttributeType, tuple[str, ...]], ...] = (
@@ -62,10 +64,18 @@ RUNS = Vocabulary(
         ("created_at", "time", ()),
         ("started_at", "time", ("start_time",)),
         ("ended_at", "time", ("end_time",)),
+        ("job", "id", ("job_id",)),
         ("position", "integer", ()),
     ),
     frozenset(("metric", "param", "tag")),
-    _attributes(("dataset.name", "text", ()), ("dataset.namespace", "text", ()), ("dataset.version", "text", ())),
+    _attributes(
+        ("dataset.name", "text", ()),
+        ("dataset.namespace", "text", ()),
+        ("dataset.version", "text", ()),
+        ("job.name", "text", ()),
+        ("job.namespace", "text", ()),
+    ),
+    scores=True,
 )
 
 EXPERIMENTS = Vocabulary(
@@ -117,6 +127,7 @@ DATASET_VERSIONS = Vocabulary(
     ),
     _TAGGED,
     {name: of for name, of in _OF_DATASETS.items() if name != "dataset.version"},
+    scores=True,
 )
 
 MODELS = Vocabulary(
@@ -139,6 +150,7 @@ MODEL_VERSIONS = Vocabulary(
     ),
     _TAGGED,
     {name: of for name, of in _OF_MODELS.items() if name != "model.version"},
+    scores=True,
 )
 
 EVALUATIONS = Vocabulary(
@@ -153,6 +165,7 @@ EVALUATIONS = Vocabulary(
     ),
     _TAGGED,
     {**_OF_DATASETS, **_OF_MODELS},
+    scores=True,
 )
 
 NOTES = Vocabulary(

@@ -112,7 +112,7 @@ async def receive(
 async def give_up(workspace: Workspace, project_id: int, location: str) -> None:
     """Delete what arrived of an upload, unless a record speaks for it."""
     try:
-        await asyncio.to_thread(artifacts.doom_upload, workspace.store, project_id, location)
+        await asyncio.to_thread(artifacts.doom_upload, workspace.store, project_id, location, now())
         await sweep(workspace, project_id)
     except Exception as error:  # noqa: BLE001 - what is left is deleted by the next collection
         _log.warning("an upload was given up and something may be left of it", location=location, error=str(error))

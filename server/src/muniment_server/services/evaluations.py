@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import Conflict, InvalidInput, NotFound
 from muniment.model.evaluation import Evaluation, NewEvaluation, verdict_of
 from muniment.model.ids import new_id
+from muniment.model.metric import WireNumber, to_wire
 from muniment.model.names import ITEMS_LIMIT, check_name
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
@@ -34,6 +37,10 @@ def check_new(new: NewEvaluation) -> None:
         for name in getattr(new, field):
             check_name(name, f"a key of {field}")
     for name, threshold in new.thresholds.items():
+        if any(end is not None and not math.isfinite(end) for end in (threshold.min, threshold.max)):
+            raise InvalidInput(
+                f"thresholds[{name!r}] is not finite; leave out the end that is open", field="thresholds"
+            )
         if threshold.min is None and threshold.max is None:
             raise InvalidInput(f"thresholds[{name!r}] has neither min nor max", field="thresholds")
         if threshold.min is not None and threshold.max is not None and threshold.min > threshold.max:
@@ -42,13 +49,14 @@ def check_new(new: NewEvaluation) -> None:
 
 def create_in(draft: Draft, new: NewEvaluation) -> Evaluation:
     """Record an evaluation in a draft, with its links."""
+    metrics = {name: to_wire(float(value)) for name, value in new.metrics.items()}
     model = resolve(draft, new.model_version, "model_version", "model_version")
     dataset = resolve(draft, new.dataset_version, "dataset_version", "dataset_version")
     run = None if new.run is None else resolve(draft, new.run, "run", "run")
     _check_slice(dataset, new.slice)
     there = None if new.id is None else draft.find("evaluation", new.id)
     if there is not None:
-        return _same(of(there), new, model.record.id, dataset.record.id)
+        return _same(of(there), new, metrics, model.record.id, dataset.record.id)
     if new.id is not None and draft.find_any(new.id) is not None:
         raise Conflict(f"id {new.id} is taken by a record of another kind", field="id")
     held = draft.create(
@@ -59,9 +67,9 @@ def create_in(draft: Draft, new: NewEvaluation) -> Evaluation:
             dataset_version=dataset.record.id,
             slice=new.slice,
             run=new.run,
-            metrics=new.metrics,
+            metrics=metrics,
             thresholds=new.thresholds,
-            verdict=verdict_of(new.metrics, new.thresholds),
+            verdict=verdict_of(metrics, new.thresholds),
             created_at=draft.time,
             position=position,
         ),
@@ -87,11 +95,13 @@ def _check_slice(dataset: Held, name: str | None) -> None:
         raise NotFound(f"slice {name!r} does not exist in this dataset version; it has {known}", field="slice")
 
 
-def _same(there: Evaluation, new: NewEvaluation, model: str, dataset: str) -> Evaluation:
+def _same(
+    there: Evaluation, new: NewEvaluation, metrics: dict[str, WireNumber], model: str, dataset: str
+) -> Evaluation:
     refuse_erased(there.lifecycle, f"evaluation {there.id}")
     alike = (
         (there.model_version, there.dataset_version, there.slice, there.run) == (model, dataset, new.slice, new.run)
-        and there.metrics == new.metrics
+        and there.metrics == metrics
         and there.thresholds == new.thresholds
     )
     if not alike:

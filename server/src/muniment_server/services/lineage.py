@@ -85,6 +85,10 @@ def nodes_of(
     for kind, numbers in by_kind.items():
         if kinds is None or kind in kinds:
             records.update(reader.numbered(kind, numbers))
+            erased = [number for number in numbers if number not in records]
+            if erased:  # of what was erased since then, the past keeps nothing but that it was there
+                present = Reader(reader.connection, reader.scope, reader.project_id, None)
+                records.update(present.numbered(kind, erased))
     owners = owners_of(reader, records.values())
     made = [
         Node(

@@ -55,14 +55,14 @@ def _evaluated(reader: Reader, dataset_version: str, query: BestQuery) -> list[S
     found = [
         item
         for item in asking.evaluations_on(reader, dataset_version, query.slice)
-        if math.isfinite(item.metrics.get(query.metric, math.nan))
+        if math.isfinite(float(item.metrics.get(query.metric, math.nan)))
     ]
     models = reader.by_ids("model_version", (item.model_version for item in found))
     made_by = {key: model.run for key, model in models.items() if model.run is not None}
     known = reader.by_ids("run", made_by.values())
     return [
         Score(
-            value=item.metrics[query.metric],
+            value=float(item.metrics[query.metric]),
             run=known.get(made_by.get(item.model_version, "")),
             model_version=item.model_version,
             evaluation=item.id,

@@ -14,6 +14,7 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.experiments import changed, held_by_key
 from muniment_server.services.experiments import of as experiment_of
+from muniment_server.services.references import resolve
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
 from muniment_server.store import runs
 from muniment_server.store.draft import Draft
@@ -89,6 +90,7 @@ def create_in(draft: Draft, new: NewRun, params: dict[str, str]) -> Run:
         )
     if new.parent is not None and draft.find("run", new.parent) is None:
         raise NotFound(f"parent run {new.parent} does not exist in this project", field="parent")
+    job = None if new.job is None else resolve(draft, new.job, "job", "job")
     run_id = new.id or new_id()
     running = new.state != "scheduled"
 
@@ -108,6 +110,7 @@ def create_in(draft: Draft, new: NewRun, params: dict[str, str]) -> Run:
             created_at=draft.time,
             started_at=new.started_at or (draft.time if running else None),
             ended_at=new.ended_at or (draft.time if new.state in TERMINAL else None),
+            job=None if job is None else job.record.id,
             position=position,
         )
 

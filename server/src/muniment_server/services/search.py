@@ -15,7 +15,7 @@ from muniment_server.services import moments
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import current, heads, runs
 from muniment_server.store.search import pages
-from muniment_server.store.search.source import Source, fields_of
+from muniment_server.store.search.source import Source, fields_of, mentions_words
 
 ORDER_LIMIT = 8
 """Sort keys in one search."""
@@ -32,6 +32,10 @@ def search(workspace: Workspace, scope: Scope, project: str, query: Query) -> Pa
     columns = _columns(query)
     with workspace.store.read() as connection:
         at = moments.position(connection, ref.no, query.as_of)
+        if at is not None and mentions_words(where):
+            raise InvalidInput(
+                "text MATCH looks at the present; leave as_of out, or use LIKE on a field", field="as_of"
+            )
         fields = [*fields_of(where), *(order.field for order in orders)]
         source = Source(connection, scope, ref.no, query.kind, at, fields)
         question = pages.question_of(ref.id, query.kind, query.where, query.order_by, at, query.lifecycle)
@@ -67,7 +71,7 @@ def _columns(query: Query) -> runs.Columns:
             chosen[text] = None
             continue
         field = parse_column(text, query.kind)
-        if field.kind == "attribute":
+        if field.kind not in {"param", "tag", "metric"}:
             raise InvalidInput(
                 f"{text[:80]!r} always comes with a run; columns choose params, tags and metrics", field="columns"
             )

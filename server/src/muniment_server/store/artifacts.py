@@ -29,11 +29,26 @@ def begin_upload(store: Store, project_id: int, location: str, now: datetime) ->
         connection.execute(sa.insert(uploads), row)
 
 
-def doom_upload(store: Store, project_id: int, location: str) -> None:
-    """Say that bytes will not be spoken for."""
+def doom_upload(store: Store, project_id: int, location: str, now: datetime) -> None:
+    """Say that bytes will not be spoken for, unless a record does."""
     with store.write() as connection:
         heads.lock(connection, project_id)  # so that no two wait for each other over several rows
-        connection.execute(_at(project_id, location).values(state="doomed"))
+        if connection.execute(_at(project_id, location).values(state="doomed")).rowcount:
+            return
+        # a collection may have swept the location and forgotten it before the bytes were there
+        if not _known(connection, project_id, location):
+            row = {"project_id": project_id, "location": location, "state": "doomed", "since": now}
+            connection.execute(sa.insert(uploads), row)
+
+
+def _known(connection: sa.Connection, project_id: int, location: str) -> bool:
+    """Whether a location is doomed already, or a record speaks for it."""
+    doomed = sa.exists().where(uploads.c.project_id == project_id, uploads.c.location == location)
+    kept = sa.exists().where(
+        artifacts.c.project_id == project_id, artifacts.c.location == location, artifacts.c.valid_to.is_(None),
+        artifacts.c.lifecycle == "active",
+    )  # fmt: skip
+    return bool(connection.scalar(sa.select(sa.or_(doomed, kept))))
 
 
 def _at(project_id: int, location: str) -> sa.Update:

@@ -5,6 +5,7 @@ Nothing here is named by a caller: a location is made by the store, and never us
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,8 @@ CHUNK = 1 << 20
 """Bytes read at once."""
 _PART = 5 * 1024 * 1024
 """Bytes of one part of an upload; the least that S3 takes."""
+_PARTIAL = "#1"
+"""What ends the name of a file as long as it is written; a bucket lets its own rules delete what was never ended."""
 _SCHEMES = ("file", "s3", "gs", "az", "abfss", "memory")
 
 
@@ -56,7 +59,7 @@ class Blobs:
 
         Raises:
             StoreFull: there is no room.
-            Unavailable: the place cannot be reached.
+            Unavailable: the place cannot be reached, or what had arrived was deleted meanwhile.
         """
         failures: list[BaseException] = []
 
@@ -75,10 +78,12 @@ class Blobs:
                 self._store, location, watched(), use_multipart=True, chunk_size=_PART, max_concurrency=2
             )
             if self._durable and self.folder is not None:
-                _flush(self.folder / location)
+                await asyncio.to_thread(_flush, self.folder, self.folder / location)
         except Exception as error:
             if failures:
                 raise failures[0] from None
+            if isinstance(error, FileNotFoundError) or "Upload aborted" in str(error):
+                raise Unavailable("the upload was given up before it was complete; send it again") from error
             raise self._translated(error) from error
 
     async def get(self, location: str, first: int, length: int) -> AsyncIterator[bytes]:
@@ -100,7 +105,7 @@ class Blobs:
             raise self._translated(error) from error
 
     async def delete(self, location: str) -> None:
-        """Delete bytes, if they are there.
+        """Delete bytes, if they are there, and what a process that died left of them.
 
         Raises:
             Unavailable: the place cannot be reached.
@@ -108,6 +113,8 @@ class Blobs:
         import obstore  # noqa: PLC0415
 
         try:
+            if self.folder is not None:
+                (self.folder / f"{location}{_PARTIAL}").unlink(missing_ok=True)
             await obstore.delete_async(self._store, location)
         except FileNotFoundError:
             return
@@ -125,9 +132,9 @@ class Blobs:
         )
 
 
-def _flush(path: Path) -> None:
-    """Ask the disk to keep a file and its name."""
-    for name in (path, path.parent):
+def _flush(folder: Path, path: Path) -> None:
+    """Ask the disk to keep a file and its name, and those of the folders that were made for it."""
+    for name in (path, *(parent for parent in path.parents if parent.is_relative_to(folder))):
         handle = os.open(name, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,168 +12,46 @@ import msgspec
 from muniment.model.canonical import canonical, salted
 from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import Conflict, InvalidInput
+from muniment.model.evaluation import Evaluation
 from muniment.model.facet import FacetType
 from muniment.model.ledger import commands_payload, derived_salt
 from muniment.model.model import ModelVersion
 from muniment.model.run import param_number
-from muniment_server.store import belongings, current, links, points, receipts, repeats, tables
-from muniment_server.store.belongings import FAMILIES, Waiting, content_of
+from muniment_server.language.words import words_of
+from muniment_server.store import belongings, links, points, receipts, repeats, tables, words
+from muniment_server.store.belongings import FAMILIES, content_of
 from muniment_server.store.held import BEFORE_ALL, Frontier, Held
-from muniment_server.store.kinds import KINDS, Key, Record, kind_of, name_of
+from muniment_server.store.kinds import KINDS, Record, kind_of, name_of
 from muniment_server.store.links import LinkKey
+from muniment_server.store.lookup import Lookup
 from muniment_server.store.repeats import PointsBatch, Read
 from muniment_server.store.summaries import fold_row
 from muniment_server.store.transaction import Transaction
 
 
-class Draft:
+class Draft(Lookup):
     """What one write is about to change. Dropped as a whole if the write fails."""
 
     def __init__(self, transaction: Transaction, actor: str, action: str, read: Read | None = None) -> None:
-        self.transaction = transaction
-        self.connection = transaction.connection
-        self.project_id = transaction.head.project_id
+        super().__init__(transaction)
         self.actor = actor
         self.action = action
         self.read = read or {}
         self.time = transaction.head.time
         self.position = transaction.head.position + 1
         """The position of what this draft changes in records; its points come after."""
-        self.held: dict[str, Held] = {}
-        self.names: dict[tuple[str, Key], str] = {}
         self._created: list[tuple[Held, str]] = []
         self._versions: dict[str, tuple[str, int | None, Held]] = {}
         self._params: dict[str, dict[str, str]] = {}
         self._tags: dict[str, dict[str, str | None]] = {}
         self._had: dict[str, set[str]] = {}
-        self._youngest: dict[tuple[str, str], str] = {}
-        self._numbers: dict[tuple[str, str], int] = {}
-        self._contents: dict[tuple[str, str], str] = {}
         self._links: dict[LinkKey, tuple[str | None, bool]] = {}
         self._flows: dict[int, list[LinkKey]] = {}
-        self._belongings = Waiting()
+        self._words: dict[int, words.Row] = {}
         self._bodies: dict[int, tuple[str, Held, dict[str, Any]]] = {}
         self._points: list[tuple[Held, PointsBatch]] = []
         self._writer: tuple[str, tuple[int, int, int]] | None = None
         self._heads: list[int] = []
-
-    # finding
-
-    @property
-    def slug(self) -> str:
-        """The project's slug."""
-        return current.slug_of(self.connection, self.project_id)
-
-    def find(self, kind: str, record_id: str) -> Held | None:
-        """The current record with this id, this draft's own changes included."""
-        found = self._at_hand(record_id)
-        if found is None:
-            found = current.by_id(self.connection, self.project_id, kind, record_id)
-            if found is not None:
-                self.transaction.read(found)
-        return found if found is not None and isinstance(found.record, KINDS[kind].struct) else None
-
-    def _at_hand(self, record_id: str) -> Held | None:
-        """The current record with this id, if it is known without asking the database."""
-        waiting = self.held.get(record_id) or self.transaction.held.get(record_id)
-        return waiting or self.transaction.memory.get(record_id)
-
-    def find_named(self, kind: str, *name: Any) -> Held | None:
-        """The current record with this key."""
-        for names in (self.names, self.transaction.names):
-            record_id = names.get((kind, name))
-            found = None if record_id is None else self.find(kind, record_id)
-            if found is not None and name_of(found.record) == (kind, name):  # it may have been renamed since
-                return found
-        found = self.transaction.memory.named(kind, name) or current.by_name(
-            self.connection, self.project_id, kind, name
-        )
-        if found is None:
-            return None
-        newest = self.find(kind, found.record.id)  # it may have been renamed by a write of this very group
-        return newest if newest is not None and name_of(newest.record) == (kind, name) else None
-
-    def find_any(self, record_id: str) -> Held | None:
-        """The current record with this id, of whatever kind."""
-        found = self._at_hand(record_id)
-        if found is not None:
-            return found
-        kind = current.kind_of_id(self.connection, self.project_id, record_id)
-        return None if kind is None else self.find(kind, record_id)
-
-    def belonging(self, family: str, held: Held, name: str) -> Any:
-        """What a name of a record has now: the id of a record or a document; None is nothing."""
-        key = (family, held.no, name)
-        for waiting in (self._belongings, self.transaction.belongings):
-            if key in waiting.changed:
-                found = waiting.changed[key][0]
-                break
-        else:
-            known = held.no <= self.old
-            found = belongings.find(self.connection, self.project_id, family, held.no, name) if known else None
-        return None if found is None else found.said
-
-    def find_alias(self, held: Held, name: str) -> Held | None:
-        """The record that an alias of another means now."""
-        target = self.belonging("aliases", held, name)
-        return None if target is None else self.find_any(target)
-
-    def find_called(self, name: str) -> Held | None:
-        """The record that another system's name means now."""
-        found = self._belongings.called(name) or self.transaction.belongings.called(name)
-        if found is None:
-            found = belongings.record_called(self.connection, self.project_id, name)
-            held = None if found is None else self.find_any(found)
-            return held if held is not None and self.belonging("names", held, name) is not None else None
-        return self.find_any(found)
-
-    def latest(self, kind: str, owner: str) -> Held | None:
-        """The youngest record of a kind that belongs to another, such as a model's latest version."""
-        for waiting in (self._youngest, self.transaction.youngest):
-            if (kind, owner) in waiting:
-                return self.find(kind, waiting[kind, owner])
-        found = current.latest_id(self.connection, self.project_id, kind, owner)
-        return None if found is None else self.find(kind, found)
-
-    def find_digest(self, dataset: str, digest: str) -> Held | None:
-        """The oldest version of a dataset that has this digest."""
-        found = (
-            current.id_of_digest(self.connection, self.project_id, dataset, digest)
-            or self.transaction.contents.get((dataset, digest))
-            or self._contents.get((dataset, digest))
-        )
-        return None if found is None else self.find("dataset_version", found)
-
-    def last_number(self, kind: str, owner: str) -> int:
-        """The greatest version number that a record has; where versions are texts, how many it has."""
-        for waiting in (self._numbers, self.transaction.numbers):
-            if (kind, owner) in waiting:
-                return waiting[kind, owner]
-        found = current.last_number(self.connection, self.project_id, kind, owner)
-        self._numbers[kind, owner] = found
-        return found
-
-    def params(self, held: Held) -> dict[str, str]:
-        """Every param of a run."""
-        held = self._newest(held)
-        if held.params is None:
-            held = msgspec.structs.replace(held, params=current.params_of(self.connection, self.project_id, held.no))
-            self.held[held.record.id] = held
-        assert held.params is not None
-        return held.params
-
-    def tags(self, held: Held) -> dict[str, str]:
-        """Every current tag of a record."""
-        held = self._newest(held)
-        if held.tags is None:
-            held = msgspec.structs.replace(held, tags=current.tags_of(self.connection, self.project_id, held.no))
-            self.held[held.record.id] = held
-        assert held.tags is not None
-        return held.tags
-
-    def _newest(self, held: Held) -> Held:
-        record_id = held.record.id
-        return self.held.get(record_id) or self.transaction.held.get(record_id) or held
 
     # changing
 
@@ -185,6 +64,7 @@ class Draft:
         self._created.append((held, kind))
         if isinstance(record, DatasetVersion | ModelVersion | FacetType):
             self._note_version(kind, record)
+        self._words[held.no] = held.no, words_of(record), False
         self._put(kind, None, held)
         return held
 
@@ -203,6 +83,9 @@ class Draft:
         if msgspec.structs.replace(record, position=held.record.position) == held.record:
             return held
         made = msgspec.structs.replace(held, record=msgspec.structs.replace(record, position=self.position))
+        found = words_of(record)
+        if found != words_of(held.record):
+            self._words[held.no] = held.no, found, held.no <= self.old
         self._put(kind, held.record.position, made)
         return made
 
@@ -316,11 +199,6 @@ class Draft:
         }
         self._body(downstream).setdefault("links", []).append(said)
 
-    @property
-    def old(self) -> int:
-        """The greatest number of a record that was there before this transaction."""
-        return self.transaction.before.records
-
     def waiting_downstream(self, number: int) -> Iterator[int]:
         """Where data flows from a record by links that are not in the database yet."""
         for flows in (self._flows, self.transaction.flows):
@@ -381,6 +259,9 @@ class Draft:
         transaction, buffers = self.transaction, self.transaction.buffers
         for held, kind in self._created:
             buffers.add(tables.records, {**self._row(held.no), "kind": kind, "id": held.record.id, "salt": held.salt})
+            if isinstance(held.record, Evaluation):
+                self._close_scores(held.no, held.record)
+        buffers.words.update(self._words)
         for kind, closes, held in self._versions.values():
             self._close_version(kind, closes, held)
         for record_id, fresh in self._params.items():
@@ -425,6 +306,14 @@ class Draft:
             if column.name not in row:
                 row[column.name] = getattr(record, column.name)
         self.transaction.supersede(table, (held.no,), closes is not None, self.position, {"at_no": held.no}, row)
+
+    def _close_scores(self, evaluation: int, record: Evaluation) -> None:
+        for name, value in record.metrics.items():
+            number = float(value)
+            self.transaction.buffers.add(tables.scores, {
+                "project_id": self.project_id, "evaluation": evaluation, "key": self.transaction.key(name),
+                "valid_from": self.position, "value": None if math.isnan(number) else number,
+            })  # fmt: skip
 
     def _close_params(self, run: int, fresh: dict[str, str]) -> None:
         for name, value in fresh.items():

@@ -11,6 +11,7 @@ import os
 import msgspec
 import sqlalchemy as sa
 
+from muniment_server.store import words
 from muniment_server.store.belongings import FAMILIES
 from muniment_server.store.compaction import erased_from_segment
 from muniment_server.store.held import Held
@@ -65,6 +66,7 @@ def erase_run(connection: sa.Connection, project_id: int, held: Held) -> tuple[H
         connection.execute(sa.delete(family.table).where(*mine))
     connection.execute(sa.delete(runs).where(runs.c.project_id == project_id, runs.c.no == held.no))
     connection.execute(sa.delete(links).where(links.c.project_id == project_id, links.c.downstream == held.no))
+    words.erase(connection, project_id, held.no)
     _erase_receipts(connection, project_id, held.record.id)
     salt = os.urandom(16)
     connection.execute(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from muniment_server.store import tables
+from muniment_server.store import tables, words
 
 _UNCHANGEABLE = {
     "ledger": "a ledger entry",
@@ -33,7 +33,7 @@ _CONDITIONAL = {
 
 def statements(dialect: str) -> list[str]:
     """The DDL that completes a freshly created schema, in order."""
-    return _sqlite() if dialect == "sqlite" else _postgresql()
+    return [*(_sqlite() if dialect == "sqlite" else _postgresql()), *words.DDL[dialect]]
 
 
 def _sqlite() -> list[str]:

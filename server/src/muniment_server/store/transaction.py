@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from muniment_server.store import heads, receipts, tables
+from muniment_server.store import heads, receipts, tables, words
 from muniment_server.store.belongings import FAMILIES, Waiting
 from muniment_server.store.held import Held, Memory
 from muniment_server.store.kinds import KINDS, Key
@@ -30,6 +30,7 @@ class _Buffers:
         self.rows: dict[sa.Table, list[_Row]] = {}
         self.closed: dict[sa.Table, list[dict[str, Any]]] = {}
         self.folds: list[Row] = []
+        self.words: dict[int, words.Row] = {}
         self.heads: list[int] = []
 
     def add(self, table: sa.Table, row: dict[str, Any]) -> _Row:
@@ -41,7 +42,8 @@ class _Buffers:
 _INSERTS = {table: inserting(table) for table in tables.metadata.sorted_tables}
 _ORDER = (
     tables.records, tables.keys, *(kind.table for kind in KINDS.values()), tables.revisions, tables.ledger,
-    tables.params, tables.tags, *(family.table for family in FAMILIES.values()), tables.links, tables.points,
+    tables.params, tables.tags, *(family.table for family in FAMILIES.values()), tables.links, tables.scores,
+    tables.points,
 )  # fmt: skip
 
 
@@ -127,6 +129,7 @@ class Transaction:
             _CLOSES[table].many(connection, closings)
         for table in _ORDER:
             _INSERTS[table].many(connection, buffers.rows.get(table, ()))
+        words.write(connection, self.head.project_id, list(buffers.words.values()))
         # sorted, so that each part of the table is touched once
         FOLD.many(connection, sorted(buffers.folds, key=itemgetter(1, 2)))
         receipts.KEEP.many(connection, list(self.receipts.values()))

@@ -15,7 +15,7 @@ from muniment_server.store import current, heads, ledger, tables
 from muniment_server.store.audit import Report
 from muniment_server.store.belongings import FAMILIES, Family
 from muniment_server.store.kinds import KINDS
-from muniment_server.store.tables import keys, links, params, records, revisions, tags
+from muniment_server.store.tables import keys, links, params, records, revisions, scores, tags
 
 CHUNK = 1_000
 """Records checked at once."""
@@ -66,8 +66,10 @@ def _unreadable(connection: sa.Connection, project_id: int, project: str, no: in
     return Finding(project=project, position=None, where="records", problem=problem)
 
 
-_NUMBERED = (records.c.no, *(kind.table.c.no for kind in KINDS.values()), params.c.run, tags.c.run,
-             *(family.table.c.record for family in FAMILIES.values()), links.c.downstream)  # fmt: skip
+_NUMBERED = (
+    records.c.no, *(kind.table.c.no for kind in KINDS.values()), params.c.run, tags.c.run,
+    *(family.table.c.record for family in FAMILIES.values()), links.c.downstream, scores.c.evaluation,
+)  # fmt: skip
 
 
 def _extent(connection: sa.Connection, project_id: int) -> tuple[int, int]:
@@ -123,12 +125,13 @@ def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, h
     for family in FAMILIES.values():
         stored = _stored_belongings(connection, family, project_id, low, high)
         yield from _differences(project, str(family.table.name), expected[family.name], stored)
+    yield from _differences(project, "scores", expected["scores"], _stored_scores(connection, project_id, low, high))
     yield from _differences(project, "links", expected["links"], _stored_links(connection, project_id, low, high))
 
 
 def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -> dict[str, _Versions]:
     """What the tables must hold, by table and then by (number, …, valid_from)."""
-    made: dict[str, _Versions] = {name: {} for name in (*KINDS, "params", "tags", *FAMILIES, "links")}
+    made: dict[str, _Versions] = {name: {} for name in (*KINDS, "params", "tags", *FAMILIES, "links", "scores")}
     still: dict[tuple[Any, ...], int] = {}
     query = (
         sa.select(revisions.c.position, revisions.c.record, revisions.c.kind, revisions.c.body)
@@ -141,6 +144,9 @@ def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -
     )
     for row in connection.execute(query):
         body = ledger.body_of(row.body) or {}
+        if row.kind == "evaluation" and ("evaluation", row.record) not in still:
+            for name, value in body["evaluation"]["metrics"].items():
+                made["scores"][row.record, name, row.position] = (None, None if value == "NaN" else float(value))
         if row.kind in body:
             whole = (canonical(body[row.kind]),)
             _begin(made[row.kind], still, (row.kind, row.record), (row.record,), row.position, whole)
@@ -201,6 +207,13 @@ def _stored_tags(connection: sa.Connection, project_id: int, low: int, high: int
         tags.c.project_id == project_id, tags.c.run.between(low, high)
     )
     return {(row.run, row.name, row.valid_from): (row.valid_to, row.value) for row in connection.execute(query)}
+
+
+def _stored_scores(connection: sa.Connection, project_id: int, low: int, high: int) -> _Versions:
+    joined = sa.and_(keys.c.project_id == scores.c.project_id, keys.c.no == scores.c.key)
+    query = sa.select(scores, keys.c.name).join(keys, joined, isouter=True)
+    rows = connection.execute(query.where(scores.c.project_id == project_id, scores.c.evaluation.between(low, high)))
+    return {(row.evaluation, row.name, row.valid_from): (None, row.value) for row in rows}
 
 
 def _stored_belongings(connection: sa.Connection, family: Family, project_id: int, low: int, high: int) -> _Versions:

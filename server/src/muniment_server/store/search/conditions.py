@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or, Value
-from muniment_server.store import current
+from muniment_server.language.tree import And, Compare, Field, In, Like, Match, Missing, Node, Not, Or, Value
+from muniment_server.store import current, words
 from muniment_server.store.dialects import folded_ascii, matches, pattern_for
 from muniment_server.store.search import relations
 from muniment_server.store.search.source import Source
@@ -39,11 +39,14 @@ def condition(source: Source, node: Node) -> sa.ColumnElement[bool]:
         return sa.not_(condition(source, node.item))
     if isinstance(node, Missing):
         return _missing(source, node.field)
+    if isinstance(node, Match):
+        found = words.matching(source.connection.dialect.name, source.project_id, node.words)
+        return source.table.c.no.in_(found)
     if node.field.kind == "relation":
         return relations.has(source, node.field, lambda column: _compared(source, column, node))
     if node.field.kind == "attribute":
         return _attribute(source, node)
-    if node.field.kind == "metric":
+    if node.field.kind in {"metric", "score"}:
         return _metric(source, node)
     return _text(source, node)
 
@@ -51,9 +54,7 @@ def condition(source: Source, node: Node) -> sa.ColumnElement[bool]:
 def _missing(source: Source, field: Field) -> sa.ColumnElement[bool]:
     if field.kind == "attribute":
         return column_of(source, field).is_(None)
-    if field.kind == "relation":
-        return sa.not_(relations.has(source, field, lambda _: sa.true()))
-    return sa.not_(source.has(field, lambda _: sa.true()))
+    return sa.not_(relations.has(source, field, lambda _: sa.true()))
 
 
 def column_of(source: Source, field: Field) -> sa.ColumnElement[Any]:
@@ -100,13 +101,13 @@ def _metric(source: Source, node: Compare | In | Like) -> sa.ColumnElement[bool]
     if isinstance(node, Compare):
         value = _number(node.value)
         if node.op == "!=":  # NaN, which is NULL here, differs from every number
-            return source.has(node.field, lambda column: sa.or_(column.is_(None), column != value))
-        return source.has(node.field, lambda column: _compare(column, node.op, value))
+            return relations.has(source, node.field, lambda column: sa.or_(column.is_(None), column != value))
+        return relations.has(source, node.field, lambda column: _compare(column, node.op, value))
     assert isinstance(node, In)
     values = [_number(item) for item in node.values]
     if node.negated:
-        return source.has(node.field, lambda column: sa.or_(column.is_(None), column.notin_(values)))
-    return source.has(node.field, lambda column: column.in_(values))
+        return relations.has(source, node.field, lambda column: sa.or_(column.is_(None), column.notin_(values)))
+    return relations.has(source, node.field, lambda column: column.in_(values))
 
 
 def _number(value: Value) -> float:
@@ -117,16 +118,20 @@ def _number(value: Value) -> float:
 def _text(source: Source, node: Compare | In | Like) -> sa.ColumnElement[bool]:
     """A param or tag; a param also compares as a number with numbers."""
     if isinstance(node, Like):
-        return source.has(node.field, lambda table: _like(source, table.c.value, node))
+        return relations.has(source, node.field, lambda table: _like(source, table.c.value, node))
     if isinstance(node, Compare):
         value = node.value
         if isinstance(value, str):
-            return source.has(node.field, lambda table: text_compare(table, node.op, value))
+            return relations.has(source, node.field, lambda table: text_compare(table, node.op, value))
         number = _number(value)
         if node.op == "!=":
-            return source.has(node.field, lambda table: sa.or_(table.c.number.is_(None), table.c.number != number))
-        return source.has(
-            node.field, lambda table: sa.and_(table.c.number.isnot(None), _compare(table.c.number, node.op, number))
+            return relations.has(
+                source, node.field, lambda table: sa.or_(table.c.number.is_(None), table.c.number != number)
+            )
+        return relations.has(
+            source,
+            node.field,
+            lambda table: sa.and_(table.c.number.isnot(None), _compare(table.c.number, node.op, number)),
         )
     return _membership(source, node)
 
@@ -146,16 +151,21 @@ def _membership(source: Source, node: In) -> sa.ColumnElement[bool]:
     if isinstance(node.values[0], str):
         texts = list(node.values)
         if node.negated:
-            return source.has(node.field, lambda table: table.c.value.notin_(texts))
+            return relations.has(source, node.field, lambda table: table.c.value.notin_(texts))
         prefixes = sorted({str(text)[:PREFIX] for text in texts})
-        return source.has(
+        return relations.has(
+            source,
             node.field,
             lambda table: sa.and_(prefix(table).in_(prefixes), table.c.value.in_(texts)),
         )
     numbers = [_number(value) for value in node.values]
     if node.negated:
-        return source.has(node.field, lambda table: sa.or_(table.c.number.is_(None), table.c.number.notin_(numbers)))
-    return source.has(node.field, lambda table: sa.and_(table.c.number.isnot(None), table.c.number.in_(numbers)))
+        return relations.has(
+            source, node.field, lambda table: sa.or_(table.c.number.is_(None), table.c.number.notin_(numbers))
+        )
+    return relations.has(
+        source, node.field, lambda table: sa.and_(table.c.number.isnot(None), table.c.number.in_(numbers))
+    )
 
 
 def _like(source: Source, column: Any, node: Like) -> sa.ColumnElement[bool]:

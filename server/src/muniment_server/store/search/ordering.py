@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment_server.language.tree import Field, Order
+from muniment_server.store.search import relations
 from muniment_server.store.search.conditions import column_of
 from muniment_server.store.search.source import Source
 from muniment_server.store.tables import params, summaries, tags
@@ -48,21 +49,22 @@ def stretches(source: Source, order: Order) -> list[Stretch]:
         return [Stretch(column.isnot(None), present), Stretch(column.is_(None), ())]
     if source.key(field) is None:
         return [Stretch(sa.true(), ())]
-    missing = Stretch(sa.not_(source.has(field, lambda _: sa.true())), ())
-    if field.kind == "metric":
-        value = Component(metric_value(source, field), down)
+    missing = Stretch(sa.not_(relations.has(source, field, lambda _: sa.true())), ())
+    if field.kind in {"metric", "score"}:
+        found = metric_value(source, field) if field.kind == "metric" else relations.score(source, field)
+        value = Component(found, down)
         return [
-            Stretch(source.has(field, lambda column: column.isnot(None)), (value,)),
-            Stretch(source.has(field, lambda column: column.is_(None)), ()),
+            Stretch(relations.has(source, field, lambda column: column.isnot(None)), (value,)),
+            Stretch(relations.has(source, field, lambda column: column.is_(None)), ()),
             missing,
         ]
     text = Component(_item(source, field, "value"), down)
     if field.kind == "tag":
-        return [Stretch(source.has(field, lambda _: sa.true()), (text,)), missing]
+        return [Stretch(relations.has(source, field, lambda _: sa.true()), (text,)), missing]
     number = Component(_item(source, field, "number"), down)
     return [
-        Stretch(source.has(field, lambda table: table.c.number.isnot(None)), (number, text)),
-        Stretch(source.has(field, lambda table: table.c.number.is_(None)), (text,)),
+        Stretch(relations.has(source, field, lambda table: table.c.number.isnot(None)), (number, text)),
+        Stretch(relations.has(source, field, lambda table: table.c.number.is_(None)), (text,)),
         missing,
     ]
 

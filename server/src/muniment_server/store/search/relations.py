@@ -12,14 +12,30 @@ import sqlalchemy as sa
 from muniment_server.language.tree import Field
 from muniment_server.store import current
 from muniment_server.store.search.source import Predicate, Source
-from muniment_server.store.tables import aliases, dataset_versions, datasets, links, model_versions, models
+from muniment_server.store.tables import (
+    aliases,
+    dataset_versions,
+    datasets,
+    evaluations,
+    jobs,
+    links,
+    model_versions,
+    models,
+    scores,
+)
 
 
 def has(source: Source, field: Field, predicate: Predicate) -> sa.ColumnElement[bool]:
-    """Whether a related record has a value that satisfies the predicate, which is given its column."""
+    """Whether the record, or any that it is related to, has a field with a value that satisfies the predicate.
+
+    The predicate is given the value's column (a param's or tag's table, since those have two).
+    """
+    if field.kind == "score":
+        return _has_score(source, field.name, predicate)
+    if field.kind != "relation":
+        return source.has(field, predicate)
     family, _, name = field.name.partition(".")
-    asked = _of_datasets if family == "dataset" else _of_models
-    return asked(source, name, predicate)
+    return _FAMILIES[family](source, name, predicate)
 
 
 def _here(source: Source, table: sa.Table) -> sa.ColumnElement[bool]:
@@ -62,3 +78,50 @@ def _of_models(source: Source, name: str, predicate: Predicate) -> sa.ColumnElem
     if versions is source.table:
         return wanted
     return source.table.c.model_version.in_(sa.select(model_versions.c.id).where(_here(source, model_versions), wanted))
+
+
+def _of_jobs(source: Source, name: str, predicate: Predicate) -> sa.ColumnElement[bool]:
+    """`name` is that of the run's job, or its namespace."""
+    asked = sa.select(jobs.c.id).where(_here(source, jobs), predicate(jobs.c[name]))
+    return sa.and_(source.table.c.job.isnot(None), source.table.c.job.in_(asked))
+
+
+_FAMILIES = {"dataset": _of_datasets, "model": _of_models, "job": _of_jobs}
+
+
+def _has_score(source: Source, name: str, predicate: Predicate) -> sa.ColumnElement[bool]:
+    """Whether an evaluation has a metric with a value that satisfies the predicate, or any that judged the record."""
+    key = source.keys.get(name)
+    if key is None:
+        return sa.false()
+    wanted = sa.select(scores.c.evaluation).where(
+        scores.c.project_id == source.project_id, scores.c.key == key, predicate(scores.c.value)
+    )
+    if source.as_of is not None:
+        wanted = wanted.where(scores.c.valid_from <= source.as_of)
+    if source.kind == "evaluation":
+        return source.table.c.no.in_(wanted)
+    judged = sa.select(evaluations).where(
+        _here(source, evaluations), evaluations.c.lifecycle == "active", evaluations.c.no.in_(wanted)
+    )
+    if source.kind == "dataset_version":
+        return source.table.c.id.in_(judged.with_only_columns(evaluations.c.dataset_version))
+    models_judged = judged.with_only_columns(evaluations.c.model_version)
+    if source.kind == "model_version":
+        return source.table.c.id.in_(models_judged)
+    made = sa.select(model_versions.c.run).where(
+        _here(source, model_versions), model_versions.c.run.isnot(None), model_versions.c.id.in_(models_judged)
+    )
+    return source.table.c.id.in_(made)
+
+
+def score(source: Source, field: Field) -> sa.ColumnElement[Any]:
+    """A metric of the evaluation at hand."""
+    return (
+        sa.select(scores.c.value)
+        .where(
+            scores.c.project_id == source.project_id, scores.c.evaluation == source.table.c.no,
+            scores.c.key == source.key(field),
+        )
+        .scalar_subquery()
+    )  # fmt: skip

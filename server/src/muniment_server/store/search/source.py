@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
 from muniment.model.metric import Summary
-from muniment_server.language.tree import And, Compare, Field, In, Like, Missing, Node, Not, Or
+from muniment_server.language.tree import And, Compare, Field, In, Like, Match, Missing, Node, Not, Or
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, points, summaries
 from muniment_server.store.dialects import shipped
@@ -166,9 +166,8 @@ class Source:
         return shipped(self.connection, f"as_of_{len(self._overlays)}", runs, values)
 
 
-def fields_of(node: Node) -> list[Field]:
-    """Every field that a condition mentions."""
-    found: list[Field] = []
+def leaves(node: Node) -> Iterator[Compare | In | Like | Match | Missing]:
+    """Every comparison of a condition."""
     waiting: list[Node] = [node]
     while waiting:
         item = waiting.pop()
@@ -176,6 +175,15 @@ def fields_of(node: Node) -> list[Field]:
             waiting.extend(item.items)
         elif isinstance(item, Not):
             waiting.append(item.item)
-        elif isinstance(item, Compare | In | Like | Missing):
-            found.append(item.field)
-    return found
+        else:
+            yield item
+
+
+def fields_of(node: Node) -> list[Field]:
+    """Every field that a condition mentions."""
+    return [item.field for item in leaves(node) if not isinstance(item, Match)]
+
+
+def mentions_words(node: Node) -> bool:
+    """Whether a condition looks for words."""
+    return any(isinstance(item, Match) for item in leaves(node))

@@ -22,7 +22,7 @@ from muniment_server.store.tables.history import (
     tiles,
     writers,
 )
-from muniment_server.store.tables.logged import keys, params, points, segment_runs, segments, summaries, tags
+from muniment_server.store.tables.logged import keys, params, points, scores, segment_runs, segments, summaries, tags
 from muniment_server.store.tables.nouns import (
     artifacts,
     dataset_versions,
@@ -76,6 +76,7 @@ __all__ = [
     "revisions",
     "runs",
     "saved_views",
+    "scores",
     "seals",
     "segment_runs",
     "segments",

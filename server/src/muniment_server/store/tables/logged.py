@@ -106,3 +106,17 @@ segment_runs = table(
     **SHARDED,
     **CLUSTERED,
 )
+
+
+scores = table(
+    "scores",
+    column("project_id", Small, key=True),
+    column("evaluation", Integer, key=True),
+    column("key", Integer, key=True),
+    column("valid_from", Integer),
+    column("value", Double, null=True),  # NULL is NaN
+    **SHARDED,
+    **CLUSTERED,
+)
+"""The metrics of evaluations, to search by; an evaluation never changes."""
+index("scores_value", scores, scores.c.project_id, scores.c.key, scores.c.value, scores.c.evaluation)

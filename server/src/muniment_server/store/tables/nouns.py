@@ -6,7 +6,7 @@ from typing import Any
 
 from muniment.model.dataset import Slice, Source
 from muniment.model.evaluation import Threshold
-from muniment.model.metric import Number
+from muniment.model.metric import WireNumber
 from muniment.model.model import Framework, Signature
 from muniment.model.run import Code, Environment
 from muniment.model.schema import Column
@@ -71,11 +71,13 @@ runs = table(
     column("created_at", Instant()),
     column("started_at", Instant(), null=True),
     column("ended_at", Instant(), null=True),
+    column("job", Id(), null=True),
     of_record("runs"),
     **SHARDED,
     **CLUSTERED,
 )
 index("runs_by_experiment", runs, runs.c.project_id, runs.c.experiment, runs.c.no, current=True)
+index("runs_by_job", runs, runs.c.project_id, runs.c.job, runs.c.no, current=True)
 index("runs_by_start", runs, runs.c.project_id, runs.c.started_at, runs.c.no, current=True)
 index("runs_by_name", runs, runs.c.project_id, runs.c.name, runs.c.no, current=True)
 
@@ -193,7 +195,7 @@ evaluations = table(
     column("dataset_version", Id()),
     column("slice", Text, null=True),
     column("run", Id(), null=True),
-    column("metrics", Json(dict[str, Number])),
+    column("metrics", Json(dict[str, WireNumber])),
     column("thresholds", Json(dict[str, Threshold])),
     column("verdict", Text),
     column("lifecycle", Text),

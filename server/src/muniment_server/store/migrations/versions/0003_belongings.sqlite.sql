@@ -1,3 +1,7 @@
+ALTER TABLE runs ADD COLUMN job BLOB
+--;
+CREATE INDEX runs_by_job ON runs (project_id, job, no) WHERE valid_to IS NULL
+--;
 CREATE TABLE artifacts (
     project_id INTEGER NOT NULL,
     no INTEGER NOT NULL,
@@ -128,3 +132,19 @@ CREATE TABLE uploads (
 )
  WITHOUT ROWID,
  STRICT
+--;
+CREATE TABLE scores (
+    project_id INTEGER NOT NULL,
+    evaluation INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    valid_from INTEGER NOT NULL,
+    value REAL,
+    CONSTRAINT scores_pkey PRIMARY KEY (project_id, evaluation, "key")
+)
+ WITHOUT ROWID,
+ STRICT
+--;
+CREATE INDEX scores_value ON scores (project_id, "key", value, evaluation)
+--;
+CREATE VIRTUAL TABLE words USING fts5(body, detail=none, columnsize=0,
+    tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* P* S* Co'")

@@ -18,9 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit.sealed import Target
 from muniment.model.canonical import canonical, salted
+from muniment.model.dataset import Slice, Source
+from muniment.model.evaluation import Threshold
 from muniment.model.ledger import Verification, commands_payload, derived_salt
 from muniment.model.merkle import TILE_WIDTH
+from muniment.model.model import Framework, Signature
 from muniment.model.run import Code, Environment, param_number
+from muniment.model.schema import Column
 from muniment_server.services.trust import key_id
 from muniment_server.store import ledger, tables, tiles
 from muniment_server.store.types import Id, Instant, Json
@@ -30,27 +34,50 @@ Row = dict[str, Any]
 HISTORY = (
     tables.ledger, tables.revisions, tables.records, tables.keys, tables.points, tables.segments, tables.segment_runs,
     tables.summaries, tables.tiles, tables.seals, tables.heads, tables.runs, tables.experiments, tables.projects,
-    tables.principals, tables.params, tables.tags,
+    tables.principals, tables.params, tables.tags, tables.jobs, tables.datasets, tables.dataset_versions,
+    tables.models, tables.model_versions, tables.evaluations, tables.artifacts, tables.facet_types, tables.notes,
+    tables.saved_views, tables.links, tables.aliases, tables.attachments, tables.facets, tables.names,
+    tables.scores,
 )  # fmt: skip
 """Every table of which verification must know whether it is right."""
-KEPT_ASIDE = (tables.receipts, tables.writers, tables.leases)
+KEPT_ASIDE = (tables.receipts, tables.writers, tables.leases, tables.uploads)
 """Tables that are no part of the history."""
 _PLACES = {
-    tables.ledger: "position", tables.revisions: "position", tables.points: "position", tables.runs: "valid_from",
-    tables.experiments: "valid_from", tables.projects: "valid_from", tables.principals: "valid_from",
-    tables.params: "valid_from", tables.tags: "valid_from",
+    tables.ledger: "position", tables.revisions: "position", tables.points: "position",
+    **{table: "valid_from" for table in HISTORY if "valid_from" in table.c},
 }  # fmt: skip
 """The column that says which entry wrote a row."""
 _WORDS = {
     "lifecycle": ("active", "deleted"),
     "state": ("running", "finished", "failed"),
     "kind": ("run", "experiment", "training", "evaluation", "person", "project"),
+    "stage": ("none", "staging", "production", "archived"),
+    "verdict": ("passed", "failed", "none"),
+    "mode": ("off", "warn", "enforce"),
+    "runs.kind": ("training", "evaluation"),
+    "artifacts.lifecycle": ("active", "collected"),
+    "uploads.state": ("arriving", "doomed"),
+    "links.type": ("used", "generated", "derived_from", "same_as"),
+    "links.source": ("explicit", "column", "implicit", "manual", "inferred"),
 }
+"""Words that a column may hold, by its name, or by its table's name and its own."""
 _DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "code": (Code(commit="abd"), None),
     "environment": (Environment(python="3.12"), None),
     "seeds": ({"numpy": 99}, None),
+    "sources": ([Source(uri="s3://a/c")], []),
+    "schema": ([Column(name="age", type="int32")], []),
+    "facet_types.schema": ({"type": "string"}, {}),
+    "slices": ([Slice(name="test", rows=3)], []),
+    "profile": ({"age": {"mean": 3.25}}, {}),
+    "signature": (Signature(inputs=[Column(name="age")]), Signature()),
+    "framework": (Framework(name="sklearn", version="1.6"), Framework(name="xgboost")),
+    "metadata": ({"trees": 101}, {}),
+    "metrics": ({"auc": math.nextafter(0.75, 1)}, {}),
+    "thresholds": ({"auc": Threshold(min=0.25)}, {}),
+    "saved_views.state": ({"order": "name"}, {"order": None}),
 }
+"""Documents that a column may hold, named likewise."""
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -87,11 +114,13 @@ def another(table: sa.Table, column: sa.Column[Any], row: Row, rows: list[Row], 
 
 
 def _near(table: sa.Table, column: sa.Column[Any], value: Any, rng: Random) -> Iterator[Any]:
+    name = str(column)
     if isinstance(column.type, Json):
-        yield from _DOCUMENTS[column.name]
-    elif column.name in _WORDS and table.name != "records":
-        kinds = ("training", "evaluation") if table is tables.runs else _WORDS[column.name]
-        yield from kinds if column.name == "kind" else _WORDS[column.name]
+        yield from _DOCUMENTS.get(name) or _DOCUMENTS[column.name]
+    elif name in _WORDS or (column.name in _WORDS and table is not tables.records):
+        yield from _WORDS.get(name) or _WORDS[column.name]
+    elif column.name == "project_id" and table in KEPT_ASIDE:
+        yield value + 1  # there is such a project; rows of none are found, whatever they are
     elif isinstance(column.type, Id):
         yield f"{int(value or '0', 16) ^ (1 << rng.randrange(128)):032x}"
     elif isinstance(column.type, Instant):
@@ -142,7 +171,8 @@ def first_wrong(
         place = min(before[_PLACES[table]], now[_PLACES[table]])
         return Where(project, place, place)
     if table is tables.segments:
-        return Where(project, min(before["first"], now["first"]), before["last"])
+        # a segment that claims more than there is lacks the entry after the last one
+        return Where(project, min(before["first"], now["first"]), max(before["last"], now["last"]))
     if table is tables.segment_runs:
         return Where(project, min(before["segment"], now["segment"]), max(before["segment"], now["segment"]))
     if table is tables.summaries:

@@ -150,7 +150,7 @@ def numbered(table: sa.Table, number: int, **values: Any) -> Attack:
     """A copy of a row as of a record with a number that is not looked at."""
 
     def attack(connection: sa.Connection, target: Target) -> None:
-        column = "no" if "no" in table.c else "run"
+        column = next(name for name in ("no", "record", "downstream", "evaluation", "run") if name in table.c)
         slug = "" if table is tables.projects else "default"
         made = dict(values) | ({"id": new_id()} if "id" in table.c else {})
         insert(connection, table, row_of(connection, target, table, slug), **{column: number}, **made)
@@ -174,6 +174,46 @@ def changed(table: sa.Table, slug: str = "default", /, **values: Any) -> Attack:
     )
 
 
+def link_through(run: int) -> Attack:
+    """A link that came about through no run came about through one with this number."""
+    return lambda connection, target: _ignore(
+        update(connection, tables.links, row_of(connection, target, tables.links, run=0), run=run)
+    )
+
+
+def link_twice(connection: sa.Connection, target: Target) -> None:
+    """A second row of a link, through a run that does not exist."""
+    insert(connection, tables.links, row_of(connection, target, tables.links, run=0), run=9999)
+
+
+def link_not_ended(connection: sa.Connection, target: Target) -> None:
+    """A link that was ended holds still."""
+    ended = [row for row in rows_of(connection, tables.links, target) if row["valid_to"] is not None]
+    update(connection, tables.links, ended[-1], valid_to=None)
+
+
+def moved(table: sa.Table) -> Attack:
+    """What one record has by a name, another one has."""
+
+    def attack(connection: sa.Connection, target: Target) -> None:
+        row = row_of(connection, target, table)
+        other = row_of(connection, target, tables.runs, name="child")["no"]
+        update(connection, table, row, record=other)
+
+    return attack
+
+
+def given_back(table: sa.Table, **values: Any) -> Attack:
+    """A row that the erasure of a run removed is there again."""
+
+    def attack(connection: sa.Connection, target: Target) -> None:
+        erased = row_of(connection, target, tables.runs, lifecycle="erased")
+        column = "downstream" if "downstream" in table.c else "record"
+        insert(connection, table, row_of(connection, target, table), **{column: erased["no"]}, **values)
+
+    return attack
+
+
 def erased_points(**values: Any) -> Attack:
     """Other values in what is left of an erased entry's points."""
     return lambda connection, target: _ignore(
@@ -185,11 +225,26 @@ def raw(table: str, column: str, value: Any) -> Attack:
     """A value that no release ever wrote, in one row."""
 
     def attack(connection: sa.Connection, target: Target) -> None:
-        row = row_of(connection, target, tables.metadata.tables[table])
-        names = ("position",) if table == "ledger" else ("no", "valid_from")
-        where = " AND ".join(f"{name} = {row[name]}" for name in names)
-        statement = f"UPDATE {table} SET {column} = :value WHERE project_id = {row['project_id']} AND {where}"
-        connection.execute(sa.text(statement), {"value": value})
+        attacked = tables.metadata.tables[table]
+        row = row_of(connection, target, attacked)
+        key = {f"key_{part.name}": row[part.name] for part in attacked.primary_key.columns}
+        where = " AND ".join(f"{part.name} = :key_{part.name}" for part in attacked.primary_key.columns)
+        connection.execute(sa.text(f"UPDATE {table} SET {column} = :value WHERE {where}"), {"value": value, **key})
+
+    return attack
+
+
+def erasure_saying(body: str) -> Attack:
+    """Another explanation of what an erasure removed."""
+
+    def attack(connection: sa.Connection, target: Target) -> None:
+        entry = row_of(connection, target, tables.ledger, action="run.erase")
+        update(
+            connection,
+            tables.revisions,
+            row_of(connection, target, tables.revisions, position=entry["position"]),
+            body=body,
+        )
 
     return attack
 

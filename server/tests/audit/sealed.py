@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from audit.catalogued import Catalogue
 from muniment.model.experiment import ExperimentChange, NewExperiment
 from muniment.model.ledger import Verification
 from muniment.model.metric import NewPoints
@@ -78,6 +79,7 @@ class Builder:
             self.write(experiments.create(self.workspace, self.scope, slug, NewExperiment(name="e", description="one")))
         self._first()
         self._second()
+        Catalogue(self.workspace).build(self.kept)
         self.write(
             projects.update(self.workspace, self.scope, "big", ProjectChange(description="two")),
             self.points("default", self.kept[1], 500),
@@ -101,6 +103,7 @@ class Builder:
 
     def _first(self) -> None:
         """Runs with everything that a run can have; then points that will lie in level 1."""
+        Catalogue(self.workspace).begin()
         code, environment = Code(commit="abc", command=["train"]), Environment(python="3.11", image="i")
         self.kept = [
             self.run(
@@ -109,8 +112,9 @@ class Builder:
             )
             for number in range(3)
         ]  # fmt: skip
-        self.kept.append(self.run("default", name="child", parent=self.kept[0]))
+        self.kept.append(self.run("default", name="child", parent=self.kept[0], job="daily"))
         self.erased = self.run("default", name="erased", params={"lr": 1, "secret": "x"}, tags={"team": "gone"})
+        Catalogue(self.workspace).doomed_run(self.erased, self.kept[1], self.kept[2])
         for number, run in enumerate((*self.kept[:3], self.erased, self.kept[0])):
             self.write(self.points("default", run, 10 * number))
         self.tags("default", self.kept[0], team="c", stage="b")
@@ -216,7 +220,7 @@ def _trigger(statement: str) -> Iterator[tuple[str, str]]:
 
 def build(url: str, trust: Path) -> Builder:
     """Build the store at a URL."""
-    workspace = Workspace(url, trust=trust)
+    workspace = Workspace(url, trust=trust, artifacts=trust.with_name("artifacts").absolute().as_uri())
     try:
         builder = Builder(workspace)
         builder.build()

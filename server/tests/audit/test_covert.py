@@ -33,8 +33,48 @@ FOUND = [
             (tables.summaries, {}),
             (tables.segment_runs, {}),
             (tables.records, {}),
+            (tables.jobs, {"name": "forged"}),
+            (tables.datasets, {"name": "forged"}),
+            (tables.dataset_versions, {"version": "forged"}),
+            (tables.models, {"name": "forged"}),
+            (tables.model_versions, {"version": 99}),
+            (tables.evaluations, {}),
+            (tables.artifacts, {"digest": "forged"}),
+            (tables.facet_types, {"version": 99}),
+            (tables.notes, {}),
+            (tables.saved_views, {"name": "forged"}),
+            (tables.links, {}),
+            (tables.aliases, {}),
+            (tables.attachments, {}),
+            (tables.facets, {}),
+            (tables.names, {"name": "s//forged"}),
+            (tables.scores, {}),
         )
     ),
+    *(
+        pytest.param(covert.moved(table), id=f"{table.name} of another record")
+        for table in (tables.aliases, tables.attachments, tables.facets, tables.names)
+    ),
+    *(
+        pytest.param(covert.given_back(table, **values), id=f"{table.name} of the erased")
+        for table, values in (
+            (tables.aliases, {}),
+            (tables.attachments, {}),
+            (tables.facets, {}),
+            (tables.names, {"name": "s//gone"}),
+            (tables.links, {}),
+        )
+    ),
+    *(
+        pytest.param(covert.changed(table, target=number), id=f"{table.name} of record {number}")
+        for table in (tables.aliases, tables.attachments)
+        for number in (0, -1, 9999)
+    ),
+    *(pytest.param(covert.link_through(number), id=f"link through run {number}") for number in (1, -1, 9999)),
+    pytest.param(covert.inserted(tables.scores, key=9999), id="score of a key that does not exist"),
+    pytest.param(covert.changed(tables.scores, value=0.25), id="score that was no number"),
+    pytest.param(covert.link_twice, id="link twice"),
+    pytest.param(covert.link_not_ended, id="link that had ended"),
     pytest.param(covert.numbered(tables.records, 9999), id="record that nothing was said of"),
     pytest.param(covert.inserted(tables.summaries, key=9999), id="summary of a key that does not exist"),
     pytest.param(covert.inserted(tables.segment_runs, run=9999), id="segment of a run that does not exist"),
@@ -57,7 +97,34 @@ HOSTILE = [
     pytest.param(covert.raw("runs", "code", "{"), id="no JSON"),
     pytest.param(covert.raw("runs", "seeds", '{"numpy":"one"}'), id="JSON of another shape"),
     pytest.param(covert.raw("runs", "created_at", 2**62), id="a time beyond all times"),
+    pytest.param(covert.raw("artifacts", "lifecycle", "deleted"), id="a lifecycle of another kind"),
+    pytest.param(covert.raw("model_versions", "stage", "flying"), id="an unknown stage"),
+    pytest.param(covert.raw("facet_types", "mode", "flying"), id="an unknown mode"),
+    pytest.param(covert.raw("evaluations", "verdict", "flying"), id="an unknown verdict"),
+    pytest.param(covert.raw("evaluations", "metrics", '{"auc":"high"}'), id="a metric that is no number"),
+    pytest.param(covert.raw("evaluations", "thresholds", '{"auc":{"least":1}}'), id="a threshold of another shape"),
+    pytest.param(covert.raw("dataset_versions", "slices", "{}"), id="slices of another shape"),
+    pytest.param(covert.raw("dataset_versions", "profile", "[" * 100_000), id="JSON too deep to read"),
+    pytest.param(covert.raw("saved_views", "state", '{"a":1e999}'), id="JSON with a number beyond all numbers"),
+    pytest.param(covert.raw("facets", "value", "{"), id="a facet that is no JSON"),
+    pytest.param(covert.raw("names", "value", "null"), id="a name of nothing"),
+    pytest.param(covert.raw("names", "name", "%%%"), id="a name that no spelling makes"),
+    pytest.param(covert.raw("links", "type", "flying"), id="an unknown type of link"),
+    pytest.param(covert.raw("links", "source", ""), id="an unknown source of a link"),
     pytest.param(covert.raw("ledger", "time", 2**62), id="an entry's time beyond all times"),
+    *(
+        pytest.param(covert.erasure_saying(body), id=f"an erasure that says {body[:20]}")
+        for body in (
+            "{",
+            "[]",
+            "[" * 100_000,
+            '{"run":5}',
+            '{"erased":{"points":5}}',
+            '{"erased":{"points":[[]]}}',
+            '{"run":{"id":[]}}',
+            '"$int:x"',
+        )
+    ),
     pytest.param(covert.segment_of(lambda _: b"garbage"), id="garbage for a segment"),
     pytest.param(covert.segment_of(lambda file: file[:-20]), id="half a segment"),
 ]

@@ -125,8 +125,8 @@ def _refuses_an_upload(place: Place, free: Callable[[], None]) -> None:
     place.put("kept", b"kept")
     for _ in range(3):
         with place.nothing_stays():
-            _check_full(place.send("PUT", place.at("large"), pieces(size)))
-            _check_full(place.send("POST", f"{DEFAULT}/artifacts", b"".join(pieces(size))))
+            for method, target in (("PUT", place.at("large")), ("POST", f"{DEFAULT}/artifacts")):
+                _check_full(place.send(method, target, pieces(size)), "no room for artifacts")
     assert list(place.listed()) == ["kept"]
     assert place.send("GET", place.at("kept")).body == b"kept"
     place.put("small", b"small")
@@ -279,12 +279,12 @@ def _write(wire: Wire, run: str, *, wanted: bool = True) -> Reply:
     return reply
 
 
-def _check_full(reply: Reply) -> None:
+def _check_full(reply: Reply, says: str = "full") -> None:
     assert reply.status == 507, reply
     problem = reply.json()
     assert problem["code"] == "store_full"
     assert len(problem["detail"].splitlines()) == 1
-    assert "full" in problem["detail"]
+    assert says in problem["detail"]
 
 
 def _until_it_writes(wire: Wire, run: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from muniment.model.ids import new_id
@@ -88,13 +87,17 @@ def test_a_client_leaves_in_the_middle_of_an_upload(place: Place, leave: str) ->
 
 def test_a_client_that_stops_sending_is_not_waited_for(own: Place) -> None:
     with own.nothing_stays():
-        for connection in _halves(own, own.at("half"), "PUT"):
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
-            reply = Reply(answer.status, dict(answer.getheaders()), answer.read())
-            assert reply.status == 503, reply
+        for connection in list(_halves(own, own.at("half"), "PUT")):
+            reply = _answer(connection)
+            assert (reply.status, reply.json()["code"]) == (503, "unavailable"), reply
             assert len(reply.json()["detail"].splitlines()) == 1
             connection.close()
+
+
+def _answer(connection: socket.socket) -> Reply:
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return Reply(answer.status, dict(answer.getheaders()), answer.read())
 
 
 def test_a_slow_upload_is_taken(own: Place) -> None:
@@ -221,6 +224,22 @@ def test_what_can_be_refused_early_is(place: Place) -> None:
                 assert answer.startswith(b"HTTP/1.1 4"), answer
 
 
+def test_a_connection_goes_on(place: Place) -> None:
+    """After a refusal in the middle of a body, and after answers without a body or with a part of one."""
+    place.put("whole", BODY)
+    with place.server.wire() as wire:
+        for _ in range(3):
+            digest = digest_of([BODY])
+            for headers in ({"Content-Encoding": "gzip"}, {"Content-Type": "x" * 251}):
+                assert wire.call("PUT", place.at("refused"), BODY * 4, headers=headers).status in {400, 413}
+            assert wire.call("GET", place.at("whole"), headers={"If-None-Match": f'"{digest}"'}).status == 304
+            part = wire.call("GET", place.at("whole"), headers={"Range": "bytes=10-19"})
+            assert (part.status, part.body) == (206, BODY[10:20])
+            check_problem(wire.call("GET", place.at("whole"), headers={"Range": f"bytes={len(BODY)}-"}), status=416)
+            assert wire.call("GET", place.at("whole")).body == BODY
+            assert wire.call("PUT", place.at("whole"), BODY).status == 200
+
+
 def test_many_upload_the_same_at_once(place: Place) -> None:
     body = b"".join(pieces(5, b"same"))
     before, count = place.files(), 8
@@ -301,12 +320,10 @@ def test_an_upload_is_given_up_while_it_goes_on(own: Place) -> None:
                     wait_until(lambda: own.under_way() == 1, lambda: "the upload has not begun")
                     assert own.collect()["abandoned"] == 1
                     connection.sendall(body[part:])
-                    answer = http.client.HTTPResponse(connection)
-                    answer.begin()
-                    problem = msgspec.json.decode(answer.read())
-                assert (answer.status, problem["code"]) == (503, "unavailable"), problem
-                assert len(problem["detail"].splitlines()) == 1
-                assert "given up" in problem["detail"], problem
+                    reply = _answer(connection)
+                assert (reply.status, reply.json()["code"]) == (503, "unavailable"), reply
+                assert len(reply.json()["detail"].splitlines()) == 1
+                assert "given up" in reply.json()["detail"], reply
     assert own.put("late", body)["size"] == len(body)
 
 

@@ -61,6 +61,8 @@ def untagged(value: Any) -> Any:
         return {untagged(key): untagged(item) for key, item in value.items()}
     if isinstance(value, list):
         return [untagged(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool) and not -_EXACT <= value <= _EXACT:
+        return float(value)  # an integer of this size would be tagged, so it was a double that is spelled without e
     return value
 
 

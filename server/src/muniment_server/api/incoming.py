@@ -34,7 +34,9 @@ async def chunks_of(receive: Receive, headers: dict[str, str]) -> AsyncIterator[
         Unavailable: its next piece took too long.
     """
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise InvalidInput("the bytes of an artifact are kept as they are: send no Content-Encoding", field="body")
+        raise InvalidInput(
+            "the bytes of an artifact are kept as they are: send no Content-Encoding", field="Content-Encoding"
+        )
     length, size = _length(headers), 0
     while True:
         try:

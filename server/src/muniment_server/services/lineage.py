@@ -84,11 +84,11 @@ def nodes_of(
     records: dict[int, Any] = {}
     for kind, numbers in by_kind.items():
         if kinds is None or kind in kinds:
-            records.update(reader.numbered(kind, numbers))
+            records.update(reader.names(kind, numbers))
             erased = [number for number in numbers if number not in records]
             if erased:  # of what was erased since then, the past keeps nothing but that it was there
                 present = Reader(reader.connection, reader.scope, reader.project_id, None)
-                records.update(present.numbered(kind, erased))
+                records.update(present.names(kind, erased))
     owners = owners_of(reader, records.values())
     made = [
         Node(
@@ -127,7 +127,7 @@ def display_name(kind: str, record: Any, owners: dict[str, Any]) -> str:
         return short_name("model", (owners[record.model].name,), record.version)
     if kind in {"dataset", "job"}:
         return short_name(kind, (record.namespace, record.name))
-    return str(getattr(record, "name", record.id))
+    return str(getattr(record, "name", None) or getattr(record, "title", None) or record.id)
 
 
 def _links(found: links.Found, known: dict[int, tuple[str, str]]) -> list[Link]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from muniment.model.artifact import Artifact
 from muniment.model.errors import NotFound
 from muniment.model.ledger import Finding, Verification
+from muniment.model.project import SYSTEM
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import Workspace
@@ -82,9 +83,12 @@ def _silent(what: str, done: int, total: int) -> None:
 
 
 def _verify(connection: sa.Connection, trust: TrustFolder, only: set[int] | None, report: Report) -> Verification:
-    ids = projects.numbers(connection)
-    sealed = chain.seals(connection, ids, trust)
-    heads = projects.positions(connection)
+    try:
+        ids = projects.numbers(connection)
+        sealed = chain.seals(connection, ids, trust)
+        heads = projects.positions(connection)
+    except Exception as error:  # noqa: BLE001 - whatever was put there must be a finding
+        return _illegible(error)
     wanted = sorted(
         number for number in {*ids, *heads, *rows.projects_of_any_row(connection)} if only is None or number in only
     )
@@ -113,6 +117,15 @@ def _verify(connection: sa.Connection, trust: TrustFolder, only: set[int] | None
     )
 
 
+def _illegible(error: Exception) -> Verification:
+    """What is said of a store whose projects or seals cannot be read at all."""
+    problem = f"the projects and seals cannot be read: {error}".splitlines()[0]
+    finding = Finding(project=SYSTEM, position=None, where="seals", problem=problem)
+    return Verification(
+        ok=False, projects=0, entries=0, points=0, records=0, seals=0, sealed=0, published=0, findings=[finding]
+    )
+
+
 def _unknown(published: dict[str, int], ids: dict[int, str], only: set[int] | None) -> list[Finding]:
     """Projects that checkpoints speak of and the store does not have."""
     if only is not None:
@@ -132,7 +145,12 @@ class _Outcome(msgspec.Struct):
 def _project(connection: sa.Connection, number: int, name: str, sealed: chain.Sealed, report: Report) -> _Outcome:
     """Check one project; what is recomputed from a broken history would only repeat the news, so it is left out."""
     made = _Outcome(findings=[])
-    checked = chain.entries(connection, number, name, sealed.seals.get(name, []), report, broken=sealed.broken)
+    try:
+        checked = chain.entries(connection, number, name, sealed.seals.get(name, []), report, broken=sealed.broken)
+    except Exception as error:  # noqa: BLE001 - whatever was put there must be a finding
+        problem = f"the history cannot be read: {error}".splitlines()[0]
+        made.findings.append(Finding(project=name, position=None, where="ledger", problem=problem))
+        return made
     made.entries = checked.count
     if checked.finding is not None:
         made.findings.append(checked.finding)

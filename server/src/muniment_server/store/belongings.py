@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from muniment.model.canonical import canonical
+from muniment.model.canonical import canonical, untagged
 from muniment_server.store import current, tables
 from muniment_server.store.held import Held
 from muniment_server.store.tables import records
@@ -81,7 +81,7 @@ def _query(family: Family, project_id: int, record: int, at: int | None) -> sa.S
 
 
 def _content(row: sa.Row[Any]) -> Content:
-    return Content(msgspec.json.decode(row.stored) if row.said is None else row.said, row.stored)
+    return Content(untagged(msgspec.json.decode(row.stored)) if row.said is None else row.said, row.stored)
 
 
 def find(

@@ -20,6 +20,8 @@ _PART = 5 * 1024 * 1024
 """Bytes of one part of an upload; the least that S3 takes."""
 _PARTIAL = "#1"
 """What ends the name of a file as long as it is written; a bucket lets its own rules delete what was never ended."""
+_FULL = ("No space left", "os error 28", "os error 27")
+"""What an error says if a disk is full, or a file may not be as large (ENOSPC, EFBIG)."""
 _SCHEMES = ("file", "s3", "gs", "az", "abfss", "memory")
 
 
@@ -125,7 +127,7 @@ class Blobs:
         text = str(error)
         if isinstance(error, FileNotFoundError):
             return NotFound("the bytes of this artifact are not where they were put; muniment verify --bytes tells")
-        if "No space left" in text or "os error 28" in text or "quota" in text.lower():
+        if "quota exceeded" in text.lower() or any(sign in text for sign in _FULL):
             return StoreFull(f"there is no room for artifacts at {self.url}; free some, then try again")
         return Unavailable(
             f"artifacts at {self.url} cannot be reached: {text.splitlines()[0][:200] if text else error}"

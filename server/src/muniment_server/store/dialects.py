@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
@@ -54,6 +55,32 @@ def _dangling(pattern: str) -> bool:
 
 def _glob_literal(letter: str) -> str:
     return f"[{letter}]" if letter in "*?[" else letter
+
+
+class among(sa.sql.functions.GenericFunction[Any]):  # noqa: N801 - reads as a function in SQL
+    """``among(column, numbers)``: whether a column holds one of many numbers, sent as one parameter.
+
+    See `numbers_for`. It has no type: of a truth value SQLite would be asked whether it is 1, and see no index.
+    """
+
+    inherit_cache = True
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column, numbers = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} = ANY({numbers}))"
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column, numbers = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} IN (SELECT value FROM json_each({numbers})))"  # noqa: S608 - both are SQL already
+
+
+def numbers_for(dialect: str, numbers: list[int]) -> Any:
+    """Numbers as `among` wants them on an engine."""
+    return msgspec.json.encode(numbers).decode() if dialect == "sqlite" else numbers
 
 
 class OrderedJoin(sa.sql.expression.Join):

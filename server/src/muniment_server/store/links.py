@@ -7,14 +7,15 @@ paths meet again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from muniment.model.link import Direction
-from muniment_server.store import current
+from muniment_server.store.dialects import among, numbers_for
+from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import links, records
 
 LinkKey = tuple[int, int, str, str, int]
@@ -149,23 +150,25 @@ def touching(
     Yields:
         (downstream, upstream, type, role, run, source, valid_from) by number.
     """
+    query = _touching(end, past=as_of is not None, typed=type_ is not None)
+    given = {"project_id": project_id, "as_of": as_of, "type": type_}
     for start in range(0, len(numbers), _AT_ONCE):
         chunk = sorted(numbers[start : start + _AT_ONCE])
-        query = sa.select(*_WALKED).where(
-            links.c.project_id == project_id, _among(connection, links.c[end], chunk), current.at(links, as_of)
-        )
-        yield from connection.execute(query if type_ is None else query.where(links.c.type == type_))
+        yield from query.rows(connection, {**given, "numbers": numbers_for(connection.dialect.name, chunk)})
 
 
-def _among(connection: sa.Connection, column: sa.Column[int], numbers: list[int]) -> sa.ColumnElement[bool]:
-    """Whether a column holds one of many numbers, sent as one parameter."""
-    if connection.dialect.name == "sqlite":
-        return column.in_(sa.select(sa.func.json_each(_json(numbers)).table_valued("value").c.value))
-    return column == sa.any_(sa.literal(numbers, postgresql.ARRAY(sa.BigInteger())))
-
-
-def _json(numbers: list[int]) -> str:
-    return msgspec.json.encode(numbers).decode()
+@lru_cache
+def _touching(end: Direction, *, past: bool, typed: bool) -> Prepared:
+    """The query of `touching`."""
+    conditions = [links.c.project_id == sa.bindparam("project_id"), among(links.c[end], sa.bindparam("numbers"))]
+    if past:
+        at: Any = sa.bindparam("as_of")
+        conditions += [links.c.valid_from <= at, sa.or_(links.c.valid_to.is_(None), links.c.valid_to > at)]
+    else:
+        conditions.append(links.c.valid_to.is_(None))
+    if typed:
+        conditions.append(links.c.type == sa.bindparam("type"))
+    return Prepared(lambda _: sa.select(*_WALKED).where(*conditions))
 
 
 def records_of(connection: sa.Connection, project_id: int, found: Found) -> dict[int, tuple[str, str]]:
@@ -173,9 +176,13 @@ def records_of(connection: sa.Connection, project_id: int, found: Found) -> dict
     wanted = {*found.depths, *(row[4] for row in found.links if row[4])}
     numbers = sorted(wanted)
     made: dict[int, tuple[str, str]] = {}
+    dialect = connection.dialect.name
     for start in range(0, len(numbers), _AT_ONCE):
         query = sa.select(records.c.no, records.c.id, records.c.kind).where(
-            records.c.project_id == project_id, _among(connection, records.c.no, numbers[start : start + _AT_ONCE])
+            records.c.project_id == project_id,
+            among(
+                records.c.no, sa.literal(numbers_for(dialect, numbers[start : start + _AT_ONCE]), sa.types.NullType())
+            ),
         )
         for number, record_id, kind in connection.execute(query):
             made[number] = (record_id, kind)

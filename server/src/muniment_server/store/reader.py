@@ -9,10 +9,14 @@ import sqlalchemy as sa
 
 from muniment_server.policy.access import Scope
 from muniment_server.store import belongings, current, heads
+from muniment_server.store.dialects import among, numbers_for
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import KINDS
 from muniment_server.store.projects import visible
 from muniment_server.store.tables import records
+
+_NAMING = ("no", "id", "name", "namespace", "version", "dataset", "model", "digest", "title", "created_at")
+"""Columns from which a record's name is made."""
 
 
 class Reader:
@@ -89,6 +93,22 @@ class Reader:
         for start in range(0, len(numbers), 10_000):
             query = self._query(kind).where(table.c.no.in_(numbers[start : start + 10_000]))
             found.update((row.no, current.to_record(kind, row)) for row in self.connection.execute(query))
+        return found
+
+    def names(self, kind: str, numbers: list[int]) -> dict[int, Any]:
+        """What it takes to name records of a kind, by their numbers: rows with no more than that."""
+        table = KINDS[kind].table
+        columns = [table.c[name] for name in _NAMING if name in table.c]
+        found: dict[int, Any] = {}
+        for start in range(0, len(numbers), 10_000):
+            chunk = numbers_for(self.connection.dialect.name, sorted(numbers[start : start + 10_000]))
+            query = sa.select(*columns).where(
+                table.c.project_id == self.project_id,
+                current.at(table, self.as_of),
+                visible(self.scope, table.c.project_id),
+                among(table.c.no, sa.literal(chunk, sa.types.NullType())),
+            )
+            found.update((row.no, row) for row in self.connection.execute(query))
         return found
 
     def by_ids(self, kind: str, ids: Iterable[str]) -> dict[str, Any]:

@@ -174,7 +174,8 @@ class _Walk:
             entry = found[expected - after - 1] if expected - after <= len(found) else None
             problem = _place(entry, expected, self.head)
             if problem or entry is None:
-                return self.suspect or (expected, entry.where if entry else "ledger", problem or "")
+                at = expected if entry is None else min(expected, entry.position)
+                return self.suspect or (at, entry.where if entry else "ledger", problem or "")
             certain = self._entry(entry, wrong.get(expected))
             if certain:
                 return certain

@@ -12,7 +12,7 @@ from muniment.model.canonical import canonical
 from muniment.model.ledger import Finding
 from muniment.model.run import param_number
 from muniment_server.store import current, heads, ledger, tables
-from muniment_server.store.audit import Report
+from muniment_server.store.audit import Report, spans
 from muniment_server.store.belongings import FAMILIES, Family
 from muniment_server.store.kinds import KINDS
 from muniment_server.store.tables import keys, links, params, records, revisions, scores, tags
@@ -25,15 +25,13 @@ _Versions = dict[tuple[Any, ...], tuple[Any, ...]]
 
 def check(connection: sa.Connection, project_id: int, project: str, report: Report) -> tuple[int, Finding | None]:
     """(records checked, the finding with the least position)."""
-    low, high = _extent(connection, project_id)
     findings = list(_counters(connection, project_id, project))
     count = 0
-    for start in range(low, high + 1, CHUNK):
-        last = min(start + CHUNK - 1, high)
+    for start, last, high in spans(connection, project_id, _NUMBERED, CHUNK):
         within = (records.c.project_id == project_id, records.c.no.between(start, last))
         count += connection.execute(sa.select(sa.func.count()).select_from(records).where(*within)).scalar_one()
         findings += _readable_chunk(connection, project_id, project, start, last)
-        report("records", last - low + 1, high - low + 1)
+        report("records", min(last, high), high)
     return count, min(findings, key=lambda finding: finding.position or 0, default=None)
 
 
@@ -70,17 +68,6 @@ _NUMBERED = (
     records.c.no, *(kind.table.c.no for kind in KINDS.values()), params.c.run, tags.c.run,
     *(family.table.c.record for family in FAMILIES.values()), links.c.downstream, scores.c.evaluation,
 )  # fmt: skip
-
-
-def _extent(connection: sa.Connection, project_id: int) -> tuple[int, int]:
-    """The least and greatest record number that any row speaks of, so that rows of no record are seen too."""
-    low, high = 1, 0
-    for column in _NUMBERED:
-        query = sa.select(sa.func.min(column), sa.func.max(column)).where(column.table.c.project_id == project_id)
-        least, greatest = connection.execute(query).one()
-        if least is not None:
-            low, high = min(low, least), max(high, greatest)
-    return low, high
 
 
 def _counters(connection: sa.Connection, project_id: int, project: str) -> Iterator[Finding]:
@@ -240,10 +227,12 @@ def _stored_links(connection: sa.Connection, project_id: int, low: int, high: in
         .join(runs, sa.and_(runs.c.project_id == links.c.project_id, runs.c.no == links.c.run), isouter=True)
         .where(links.c.project_id == project_id, links.c.downstream.between(low, high))
     )
-    return {
-        (row.downstream, row.upstream_id, row.type, row.role, row.run_id, row.valid_from): (row.valid_to, row.source)
-        for row in connection.execute(query)
-    }
+    found: _Versions = {}
+    for row in connection.execute(query):
+        run = row.run_id or row.run or None  # 0 is no run; a number that no record has is none that an entry wrote
+        key = (row.downstream, row.upstream_id, row.type, row.role, run, row.valid_from)
+        found[key] = (row.valid_to, row.source)
+    return found
 
 
 def _named(table: sa.Table, *columns: Any) -> sa.Select[Any]:

@@ -14,7 +14,7 @@ from muniment_server.segments import columns, level0, level1
 from muniment_server.segments.chart import concatenated
 from muniment_server.segments.level1 import SeriesColumns
 from muniment_server.store import past, points, summaries
-from muniment_server.store.audit import Report
+from muniment_server.store.audit import Report, spans
 from muniment_server.store.tables import keys, records, segment_runs, segments
 from muniment_server.store.tables import points as points_table
 from muniment_server.store.tables import summaries as summaries_table
@@ -120,16 +120,10 @@ def _level0(connection: sa.Connection, project_id: int, project: str, report: Re
 
 
 def _summaries(connection: sa.Connection, project_id: int, project: str, report: Report) -> Finding | None:
-    low, high = 1, 0
-    for column in (records.c.no, summaries_table.c.run):
-        query = sa.select(sa.func.min(column), sa.func.max(column)).where(column.table.c.project_id == project_id)
-        least, greatest = connection.execute(query).one()
-        if least is not None:
-            low, high = min(low, least), max(high, greatest)
     findings = list(_nameless(connection, project_id, project))
-    for start in range(low, high + 1, CHUNK):
-        report("summaries", start - low, high - low + 1)
-        runs = range(start, start + CHUNK)
+    for start, last, high in spans(connection, project_id, (records.c.no, summaries_table.c.run), CHUNK):
+        report("summaries", min(last, high), high)
+        runs = range(start, last + 1)
         stored = summaries.of_runs(connection, project_id, runs)
         expected = _folded(connection, project_id, runs.start, runs.stop - 1)
         for number in sorted(stored.keys() | expected.keys()):

@@ -21,6 +21,7 @@ from muniment_server.store.tables import (
     links,
     model_versions,
     models,
+    records,
     scores,
 )
 
@@ -105,14 +106,24 @@ def _has_score(source: Source, name: str, predicate: Predicate) -> sa.ColumnElem
         _here(source, evaluations), evaluations.c.lifecycle == "active", evaluations.c.no.in_(wanted)
     )
     if source.kind == "dataset_version":
-        return source.table.c.id.in_(judged.with_only_columns(evaluations.c.dataset_version))
+        return _with_ids(source, judged.with_only_columns(evaluations.c.dataset_version))
     models_judged = judged.with_only_columns(evaluations.c.model_version)
     if source.kind == "model_version":
-        return source.table.c.id.in_(models_judged)
+        return _with_ids(source, models_judged)
     made = sa.select(model_versions.c.run).where(
-        _here(source, model_versions), model_versions.c.run.isnot(None), model_versions.c.id.in_(models_judged)
-    )
-    return source.table.c.id.in_(made)
+        _here(source, model_versions), model_versions.c.run.isnot(None),
+        model_versions.c.no.in_(_numbers(source, models_judged)),
+    )  # fmt: skip
+    return _with_ids(source, made)
+
+
+def _numbers(source: Source, ids: sa.Select[Any]) -> sa.Select[Any]:
+    """The numbers of records with some ids; of those there is an index, and every table has one of numbers."""
+    return sa.select(records.c.no).where(records.c.project_id == source.project_id, records.c.id.in_(ids))
+
+
+def _with_ids(source: Source, ids: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    return source.table.c.no.in_(_numbers(source, ids))
 
 
 def score(source: Source, field: Field) -> sa.ColumnElement[Any]:

@@ -95,7 +95,7 @@ jobs = table(
     **SHARDED,
     **CLUSTERED,
 )
-index("jobs_name", jobs, jobs.c.project_id, jobs.c.namespace, jobs.c.name, current=True, unique=True)
+index("jobs_name", jobs, jobs.c.project_id, jobs.c.name, jobs.c.namespace, current=True, unique=True)
 
 datasets = table(
     "datasets",
@@ -111,7 +111,7 @@ datasets = table(
     **CLUSTERED,
 )
 index(
-    "datasets_name", datasets, datasets.c.project_id, datasets.c.namespace, datasets.c.name, current=True, unique=True
+    "datasets_name", datasets, datasets.c.project_id, datasets.c.name, datasets.c.namespace, current=True, unique=True
 )
 
 dataset_versions = table(
@@ -137,6 +137,10 @@ dataset_versions = table(
 index(
     "dataset_versions_version", dataset_versions,
     dataset_versions.c.project_id, dataset_versions.c.dataset, dataset_versions.c.version, current=True, unique=True,
+)  # fmt: skip
+index(
+    "dataset_versions_called", dataset_versions,
+    dataset_versions.c.project_id, dataset_versions.c.version, dataset_versions.c.dataset, current=True,
 )  # fmt: skip
 index(
     "dataset_versions_digest", dataset_versions,

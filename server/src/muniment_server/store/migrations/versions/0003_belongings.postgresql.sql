@@ -1,5 +1,15 @@
 ALTER TABLE runs ADD COLUMN job UUID
 --;
+DROP INDEX jobs_name
+--;
+CREATE UNIQUE INDEX jobs_name ON jobs (project_id, name, namespace) WHERE valid_to IS NULL
+--;
+DROP INDEX datasets_name
+--;
+CREATE UNIQUE INDEX datasets_name ON datasets (project_id, name, namespace) WHERE valid_to IS NULL
+--;
+CREATE INDEX dataset_versions_called ON dataset_versions (project_id, version, dataset) WHERE valid_to IS NULL
+--;
 CREATE INDEX runs_by_job ON runs (project_id, job, no) WHERE valid_to IS NULL
 --;
 CREATE TABLE artifacts (

@@ -12,15 +12,19 @@ import msgspec
 
 from muniment import transfer
 from muniment.model.artifact import Attached, Attachment, Attachments
+from muniment.model.bulk import Imported, Line
 from muniment.model.dataset import Dataset, DatasetVersion, NewDataset, NewDatasetVersion
 from muniment.model.errors import MunimentError, all_errors
 from muniment.model.evaluation import Evaluation, NewEvaluation
 from muniment.model.experiment import Experiment, NewExperiment
+from muniment.model.facet import Facet, Facets, FacetSet, FacetType, NewFacet, NewFacetType
 from muniment.model.ids import new_id
 from muniment.model.job import Job, NewJob
 from muniment.model.link import Lineage, LineageQuery, NewLink
 from muniment.model.metric import Chart, NewPoints, PointsWritten, Series
 from muniment.model.model import Model, ModelVersion, NewModel, NewModelVersion
+from muniment.model.note import NewNote, Note
+from muniment.model.othername import NamedRecord, NameSet, NewOtherName
 from muniment.model.project import NewProject, Project
 from muniment.model.question import (
     AncestryDifference,
@@ -247,6 +251,47 @@ class Client:
     def remove_artifact(self, record: str, path: str) -> None:
         """Take an artifact away from a record; the past keeps it."""
         self.call("DELETE", f"{self._base}/records/{_part(record)}/artifacts/{quote(path)}", Attached)
+
+    # what people and other systems say of records
+
+    def create_facet_type(self, new: NewFacetType) -> FacetType:
+        """Say what facets of a name must be."""
+        return self.call("POST", f"{self._base}/facet-types", FacetType, new, once=new.version is None)
+
+    def set_facet(self, record: str, name: str, value: dict[str, Any]) -> FacetSet:
+        """Set a facet of a record; it is checked against its type, if it has one."""
+        target = f"{self._base}/records/{_part(record)}/facets/{_part(name)}"
+        return self.call("PUT", target, FacetSet, NewFacet(value=value))
+
+    def facets(self, record: str, *, as_of: int | str | None = None) -> dict[str, Facet]:
+        """The facets of a record, by name."""
+        return self.call("GET", f"{self._base}/records/{_part(record)}/facets{_query(as_of=as_of)}", Facets).facets
+
+    def create_note(self, text: str, *, subject: str | None = None, title: str | None = None) -> Note:
+        """Write a note on a record, or on the project."""
+        new = NewNote(id=new_id(), subject=subject, title=title, text=text)
+        return self.call("POST", f"{self._base}/notes", Note, new)
+
+    def give_name(self, record: str, system: str, name: str, namespace: str = "", url: str | None = None) -> NameSet:
+        """Let another system's name mean a record."""
+        new = NewOtherName(record=record, system=system, namespace=namespace, name=name, url=url)
+        return self.call("POST", f"{self._base}/names", NameSet, new)
+
+    def find_by_name(self, system: str, name: str, namespace: str = "") -> NamedRecord:
+        """The record that another system's name means."""
+        query = _query(system=system, namespace=namespace, name=name)
+        return self.call("GET", f"{self._base}/names{query}", NamedRecord)
+
+    def import_lines(self, lines: Iterable[Line | bytes], *, writer: str | None = None) -> Imported:
+        """Take in many commands; what is refused is reported, and the others go on.
+
+        Args:
+            lines: commands, or lines of NDJSON as they are.
+            writer: 32 hex digits that stand for this stream; sent again with the same, it goes on where it broke off.
+        """
+        target = f"{self._base}/import{_query(writer=writer)}"
+        opened = self.open("POST", target, {"Content-Type": "application/x-ndjson"}, transfer.ndjson(lines))
+        return msgspec.msgpack.decode(b"".join(opened.chunks), type=Imported)
 
     # questions
 

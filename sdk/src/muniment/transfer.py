@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from muniment.model.artifact import Attach, Attached, check_path
+from muniment.model.bulk import Line
 from muniment.model.errors import InvalidInput, NotFound, Unavailable
 from muniment.transport import PIECE, Opened
 
@@ -61,6 +62,20 @@ def _pieces(source: str | os.PathLike[str] | bytes) -> Iterator[bytes]:
     with Path(source).open("rb") as file:
         while piece := file.read(PIECE):
             yield piece
+
+
+def ndjson(lines: Iterable[Line | bytes]) -> Iterator[bytes]:
+    """Lines as they are sent, many at a time."""
+    waiting: list[bytes] = []
+    size = 0
+    for line in lines:
+        waiting.append(line.rstrip(b"\n") if isinstance(line, bytes) else msgspec.json.encode(line))
+        size += len(waiting[-1])
+        if size >= PIECE:
+            yield b"\n".join(waiting) + b"\n"
+            waiting, size = [], 0
+    if waiting:
+        yield b"\n".join(waiting) + b"\n"
 
 
 def _measured(source: str | os.PathLike[str] | bytes) -> tuple[str, int]:

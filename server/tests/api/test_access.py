@@ -59,6 +59,7 @@ BODIES: dict[str, Any] = {
     "remove_links": {"links": [{"upstream": ID, "downstream": ID, "type": "used"}]},
     "upload_artifact": Incoming,
     "put_record_artifact": Incoming,
+    "import_lines": Incoming,
     "attach_artifact": {"path": "a", "digest": "0" * 64},
     "collect_artifacts": {},
     "create_facet_type": {"name": "f", "schema": {"type": "object"}},

@@ -6,15 +6,20 @@ from typing import Any
 
 import msgspec
 
+from muniment.model.artifact import Attach
 from muniment.model.dataset import NewDataset, NewDatasetVersion
 from muniment.model.evaluation import NewEvaluation
 from muniment.model.experiment import ExperimentChange, NewExperiment
+from muniment.model.facet import NewFacet, NewFacetType
 from muniment.model.ids import Id
 from muniment.model.job import NewJob
 from muniment.model.link import NewLink
 from muniment.model.metric import NewPoints
 from muniment.model.model import NewModel, NewModelVersion
+from muniment.model.note import NewNote
+from muniment.model.othername import NewOtherName
 from muniment.model.run import NewRun, RunChange
+from muniment.model.view import NewSavedView
 
 COMMANDS_LIMIT = 10_000
 """Commands in one batch."""
@@ -102,6 +107,45 @@ class AddLink(NewLink, frozen=True, kw_only=True, tag_field="do", tag="link.add"
     """Record a link. Its ends may have been created by earlier commands of the batch."""
 
 
+class CreateNote(NewNote, frozen=True, kw_only=True, tag_field="do", tag="note.create"):
+    """Write a note."""
+
+
+class CreateFacetType(NewFacetType, frozen=True, kw_only=True, tag_field="do", tag="facet_type.create"):
+    """Say what facets of a name must be."""
+
+
+class SetFacet(NewFacet, frozen=True, kw_only=True, tag_field="do", tag="facet.set"):
+    """Set a facet of a record."""
+
+    record: str
+    name: str
+
+
+class CreateSavedView(NewSavedView, frozen=True, kw_only=True, tag_field="do", tag="saved_view.create"):
+    """Save the state of a page."""
+
+
+class GiveName(NewOtherName, frozen=True, kw_only=True, tag_field="do", tag="name.give"):
+    """Let a name of another system mean a record."""
+
+
+class SetAlias(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag="model.alias"
+):
+    """Let an alias of a model mean a version; null removes it."""
+
+    model: str
+    alias: str
+    version: str | None
+
+
+class AttachArtifact(Attach, frozen=True, kw_only=True, tag_field="do", tag="artifact.attach"):
+    """Give a record an artifact whose bytes the store has already."""
+
+    record: str
+
+
 Command = (
     CreateExperiment
     | UpdateExperiment
@@ -118,6 +162,13 @@ Command = (
     | CreateModelVersion
     | CreateEvaluation
     | AddLink
+    | CreateNote
+    | CreateFacetType
+    | SetFacet
+    | CreateSavedView
+    | GiveName
+    | SetAlias
+    | AttachArtifact
 )
 
 

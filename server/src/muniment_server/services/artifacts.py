@@ -130,8 +130,13 @@ async def sweep(workspace: Workspace, project_id: int) -> None:
 async def keep(workspace: Workspace, scope: Scope, project: str, received: Received) -> Artifact:
     """Make an artifact of bytes that have arrived, or find the one that it is."""
     ref = workspace.project(scope, project, Permission.WRITE)
-    change = Change(ref.no, scope.principal, "artifact.create", lambda draft: of(keep_in(draft, received)))
-    return await _committed(workspace, change, received)
+
+    def act(draft: Draft) -> Artifact:
+        kept = of(keep_in(draft, received))
+        artifacts.settle(draft, received.location, spoken_for=kept.location == received.location)
+        return kept
+
+    return await _committed(workspace, Change(ref.no, scope.principal, "artifact.create", act), received)
 
 
 async def keep_at(
@@ -149,7 +154,10 @@ def keeping(
     check_path(path)
 
     def act(draft: Draft) -> Attached:
-        return attach_in(draft, record, path, keep_in(draft, received))
+        kept = keep_in(draft, received)
+        made = attach_in(draft, record, path, kept)
+        artifacts.settle(draft, received.location, spoken_for=of(kept).location == received.location)
+        return made
 
     return Change(ref.no, scope.principal, "artifact.attach", act)
 
@@ -167,8 +175,8 @@ async def _committed(workspace: Workspace, change: Change[M], received: Received
 
 
 def keep_in(draft: Draft, received: Received) -> Held:
-    """Make an artifact in a draft, or find the one that it is."""
-    if not artifacts.claim(draft, received.location):
+    """Make an artifact in a draft, or find the one that it is; `settle` comes last, since it changes the database."""
+    if not artifacts.is_arriving(draft, received.location):
         raise Unavailable("the upload took so long that it was given up; send it again")
     there = draft.find_named("artifact", received.digest)
     if there is None:
@@ -180,7 +188,6 @@ def keep_in(draft: Draft, received: Received) -> Held:
             ),
         )  # fmt: skip
     if of(there).lifecycle == "active":
-        artifacts.doom(draft, received.location)
         return there
     revived = msgspec.structs.replace(of(there), location=received.location, lifecycle="active")
     return draft.replace("artifact", there, revived)
@@ -191,13 +198,21 @@ def attach(
 ) -> Change[Attached]:
     """Prepare that a record has an artifact whose bytes are there already."""
     ref = workspace.project(scope, project, Permission.WRITE)
+    check_attach(given)
+    return Change(
+        ref.no, scope.principal, "artifact.attach", lambda draft: attach_known_in(draft, record, given), receipt
+    )
+
+
+def check_attach(given: Attach) -> None:
+    """Check what can be checked without the store."""
     check_path(given.path)
-    digest = parse_digest(given.digest)
+    parse_digest(given.digest)
 
-    def act(draft: Draft) -> Attached:
-        return attach_in(draft, record, given.path, _active(draft, digest))
 
-    return Change(ref.no, scope.principal, "artifact.attach", act, receipt)
+def attach_known_in(draft: Draft, record: str, given: Attach) -> Attached:
+    """Give a record an artifact in a draft, by the digest of bytes that are there already."""
+    return attach_in(draft, record, given.path, _active(draft, parse_digest(given.digest)))
 
 
 def _active(draft: Draft, digest: str) -> Held:

@@ -8,11 +8,28 @@ from typing import Any
 import msgspec
 
 from muniment.model import batch as commands
+from muniment.model.artifact import Attached
 from muniment.model.errors import InvalidInput, MunimentError, TooLarge
+from muniment.model.facet import FacetSet
 from muniment.model.metric import PointsWritten
 from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
+from muniment.model.othername import NameSet
 from muniment_server.policy.access import Permission, Scope
-from muniment_server.services import datasets, evaluations, experiments, jobs, links, metrics, models, runs
+from muniment_server.services import (
+    artifacts,
+    datasets,
+    evaluations,
+    experiments,
+    facets,
+    jobs,
+    links,
+    metrics,
+    models,
+    notes,
+    othernames,
+    runs,
+    views,
+)
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.draft import Draft
 from muniment_server.store.receipts import Receipt
@@ -34,7 +51,7 @@ def run(
     acts: list[Act] = []
     for index, command in enumerate(given.commands):
         try:
-            acts.append(_PREPARE[type(command)](command))
+            acts.append(prepared(command))
         except MunimentError as error:
             raise _at(index, error) from None
 
@@ -51,6 +68,15 @@ def run(
     return Change(ref.no, scope.principal, "batch", act, receipt)
 
 
+def prepared(command: commands.Command) -> Act:
+    """What a command does in a draft.
+
+    Raises:
+        InvalidInput: it cannot be carried out, whatever is recorded.
+    """
+    return _PREPARE[type(command)](command)
+
+
 def _at(index: int, error: MunimentError) -> MunimentError:
     return type(error)(
         f"commands[{index}]: {error.message}", field=f"commands[{index}].{error.field or ''}".rstrip(".")
@@ -61,9 +87,13 @@ def _settled(result: Any, before: int, last: int) -> Any:
     """Positions of this batch's own points are known only when all commands are."""
     if isinstance(result, PointsWritten) and result.position > before:
         return msgspec.structs.replace(result, position=last)
-    if isinstance(result, runs.Logged | links.Linked):
+    if isinstance(result, _POSITIONED):
         return msgspec.structs.replace(result, position=last)
     return result
+
+
+_POSITIONED = runs.Logged | links.Linked | FacetSet | NameSet | models.AliasSet | Attached
+"""Answers that say by which position something is so."""
 
 
 def _create_experiment(command: commands.CreateExperiment) -> Act:
@@ -148,6 +178,41 @@ def _create_evaluation(command: commands.CreateEvaluation) -> Act:
     return lambda draft: evaluations.create_in(draft, command)
 
 
+def _create_note(command: commands.CreateNote) -> Act:
+    notes.check_new(command)
+    return lambda draft: notes.create_in(draft, command)
+
+
+def _create_facet_type(command: commands.CreateFacetType) -> Act:
+    facets.check_new_type(command)
+    return lambda draft: facets.create_type_in(draft, command)
+
+
+def _set_facet(command: commands.SetFacet) -> Act:
+    facets.check_facet(command.name, command.value)
+    return lambda draft: facets.set_facet_in(draft, command.record, command.name, command.value)
+
+
+def _create_view(command: commands.CreateSavedView) -> Act:
+    views.check_new(command)
+    return lambda draft: views.create_in(draft, command)
+
+
+def _give_name(command: commands.GiveName) -> Act:
+    othernames.check(command)
+    return lambda draft: othernames.give_in(draft, command)
+
+
+def _set_alias(command: commands.SetAlias) -> Act:
+    models.check_alias(command.alias)
+    return lambda draft: models.set_alias_in(draft, command.model, command.alias, command.version)
+
+
+def _attach(command: commands.AttachArtifact) -> Act:
+    artifacts.check_attach(command)
+    return lambda draft: artifacts.attach_known_in(draft, command.record, command)
+
+
 def _add_link(command: commands.AddLink) -> Act:
     links.check([command])
     return lambda draft: links.Linked(changed=int(links.add_in(draft, command)), position=0)
@@ -169,4 +234,11 @@ _PREPARE: dict[type, Callable[[Any], Act]] = {
     commands.CreateModelVersion: _create_model_version,
     commands.CreateEvaluation: _create_evaluation,
     commands.AddLink: _add_link,
+    commands.CreateNote: _create_note,
+    commands.CreateFacetType: _create_facet_type,
+    commands.SetFacet: _set_facet,
+    commands.CreateSavedView: _create_view,
+    commands.GiveName: _give_name,
+    commands.SetAlias: _set_alias,
+    commands.AttachArtifact: _attach,
 }

@@ -201,17 +201,21 @@ def set_alias(
     ref = workspace.project(scope, project, Permission.WRITE)
     check_alias(alias)
 
-    def act(draft: Draft) -> AliasSet:
-        target = None
-        if version is None:
-            held = resolve(draft, key, "model", "model")
-        else:
-            held, target = resolve_version(draft, key, "model", version)
-        done = draft.set_belonging("aliases", held, alias, target)
-        number = None if target is None else version_in(target).version
-        return AliasSet(alias=alias, version=number, changed=done, position=draft.last_position)
+    return Change(
+        ref.no, scope.principal, "model.alias", lambda draft: set_alias_in(draft, key, alias, version), receipt
+    )
 
-    return Change(ref.no, scope.principal, "model.alias", act, receipt)
+
+def set_alias_in(draft: Draft, key: str, alias: str, version: str | None) -> AliasSet:
+    """Let an alias mean another version in a draft, or nothing."""
+    target = None
+    if version is None:
+        held = resolve(draft, key, "model", "model")
+    else:
+        held, target = resolve_version(draft, key, "model", version)
+    done = draft.set_belonging("aliases", held, alias, target)
+    number = None if target is None else version_in(target).version
+    return AliasSet(alias=alias, version=number, changed=done, position=draft.last_position)
 
 
 def get(workspace: Workspace, scope: Scope, project: str, key: str, as_of: int | str | None = None) -> ModelData:

@@ -57,14 +57,26 @@ def _at(project_id: int, location: str) -> sa.Update:
     )
 
 
-def claim(draft: Draft, location: str) -> bool:
-    """Take an upload that has arrived, to be spoken for by a record of this draft; False if it was given up."""
-    taken = draft.connection.execute(
-        sa.delete(uploads).where(
-            uploads.c.project_id == draft.project_id, uploads.c.location == location, uploads.c.state == "arriving"
-        )
-    )
-    return bool(taken.rowcount == 1)
+def is_arriving(draft: Draft, location: str) -> bool:
+    """Whether an upload may still be spoken for; False if it was given up."""
+    query = sa.select(uploads.c.location).where(*_arriving(draft.project_id, location))
+    return draft.connection.execute(query).first() is not None
+
+
+def settle(draft: Draft, location: str, *, spoken_for: bool) -> None:
+    """End an upload: a record of this draft speaks for it, or its bytes are to be deleted.
+
+    This changes the database at once, so nothing of the draft may fail after it.
+    """
+    here = _arriving(draft.project_id, location)
+    if spoken_for:
+        draft.connection.execute(sa.delete(uploads).where(*here))
+    else:
+        draft.connection.execute(sa.update(uploads).where(*here).values(state="doomed"))
+
+
+def _arriving(project_id: int, location: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return uploads.c.project_id == project_id, uploads.c.location == location, uploads.c.state == "arriving"
 
 
 def doom(draft: Draft, location: str) -> None:

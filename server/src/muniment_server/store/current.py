@@ -31,13 +31,15 @@ def at(table: sa.Table, as_of: int | None) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.valid_from <= as_of, sa.or_(table.c.valid_to.is_(None), table.c.valid_to > as_of))
 
 
-def _query(kind: str) -> sa.Select[Any]:
+def held_query(kind: str) -> sa.Select[Any]:
+    """Current records of a kind with their salts, as `Held` has them."""
     table = KINDS[kind].table
-    return (
-        versions(kind, records.c.salt)
-        .join(records, sa.and_(records.c.project_id == table.c.project_id, records.c.no == table.c.no))
-        .where(table.c.project_id == sa.bindparam("project_id"), at(table, None))
-    )
+    joined = sa.and_(records.c.project_id == table.c.project_id, records.c.no == table.c.no)
+    return versions(kind, records.c.salt).join(records, joined).where(at(table, None))
+
+
+def _query(kind: str) -> sa.Select[Any]:
+    return held_query(kind).where(KINDS[kind].table.c.project_id == sa.bindparam("project_id"))
 
 
 _BY_ID = {

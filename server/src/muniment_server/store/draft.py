@@ -40,6 +40,8 @@ class Draft(Lookup):
         self.time = transaction.head.time
         self.position = transaction.head.position + 1
         """The position of what this draft changes in records; its points come after."""
+        self.touched = 0
+        """Grows with every change."""
         self._created: list[tuple[Held, str]] = []
         self._versions: dict[str, tuple[str, int | None, Held]] = {}
         self._params: dict[str, dict[str, str]] = {}
@@ -106,6 +108,7 @@ class Draft(Lookup):
             self.names[name] = held.record.id
 
     def _body(self, held: Held) -> dict[str, Any]:
+        self.touched += 1
         return self._bodies.setdefault(held.no, (kind_of(held.record).name, held, {}))[2]
 
     def add_params(self, held: Held, given: dict[str, str]) -> int:
@@ -221,6 +224,7 @@ class Draft(Lookup):
             if known is not None:
                 return known
         self._points.append((held, batch))
+        self.touched += 1
         if held.frontier is not None:
             step, timestamp = map(max, held.frontier, batch.greatest)
             self._keep(msgspec.structs.replace(held, frontier=(step, timestamp)))

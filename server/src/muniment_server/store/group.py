@@ -18,6 +18,10 @@ T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 
+class Withdrawn(Exception):
+    """A write takes itself back: nothing of it is written, and whoever waits for it is told."""
+
+
 class Write(Protocol[T_co]):
     """One request, prepared: everything that could be checked without the lock has been."""
 

@@ -40,7 +40,7 @@ class Lookup:
     def find(self, kind: str, record_id: str) -> Held | None:
         """The current record with this id, this draft's own changes included."""
         found = self._at_hand(record_id)
-        if found is None:
+        if found is None and ("id", record_id) not in self.transaction.absent:
             found = current.by_id(self.connection, self.project_id, kind, record_id)
             if found is not None:
                 self.transaction.read(found)
@@ -58,6 +58,8 @@ class Lookup:
             found = None if record_id is None else self.find(kind, record_id)
             if found is not None and name_of(found.record) == (kind, name):  # it may have been renamed since
                 return found
+        if (kind, name) in self.transaction.absent:
+            return None
         found = self.transaction.memory.named(kind, name) or current.by_name(
             self.connection, self.project_id, kind, name
         )
@@ -69,7 +71,7 @@ class Lookup:
     def find_any(self, record_id: str) -> Held | None:
         """The current record with this id, of whatever kind."""
         found = self._at_hand(record_id)
-        if found is not None:
+        if found is not None or ("id", record_id) in self.transaction.absent:
             return found
         kind = current.kind_of_id(self.connection, self.project_id, record_id)
         return None if kind is None else self.find(kind, record_id)
@@ -94,11 +96,17 @@ class Lookup:
     def find_called(self, name: str) -> Held | None:
         """The record that another system's name means now."""
         found = self._belongings.called(name) or self.transaction.belongings.called(name)
-        if found is None:
-            found = belongings.record_called(self.connection, self.project_id, name)
-            held = None if found is None else self.find_any(found)
-            return held if held is not None and self.belonging("names", held, name) is not None else None
-        return self.find_any(found)
+        if found is not None:
+            return self.find_any(found)
+        if ("called", name) in self.transaction.absent:
+            return None
+        found = self.transaction.called.get(name) or belongings.record_called(self.connection, self.project_id, name)
+        held = None if found is None else self.find_any(found)
+        if held is None:
+            return None
+        key = ("names", held.no, name)  # which may have been taken since
+        taken = any(key in waiting.changed for waiting in (self._belongings, self.transaction.belongings))
+        return None if taken else held
 
     def latest(self, kind: str, owner: str) -> Held | None:
         """The youngest record of a kind that belongs to another, such as a model's latest version."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from muniment_server.store import heads, receipts, tables, words
 from muniment_server.store.belongings import FAMILIES, Waiting
 from muniment_server.store.held import Held, Memory
-from muniment_server.store.kinds import KINDS, Key
+from muniment_server.store.kinds import KINDS, Key, name_of
 from muniment_server.store.links import LinkKey
 from muniment_server.store.statements import Prepared, inserting
 from muniment_server.store.summaries import FOLD, Row
@@ -72,6 +72,10 @@ class Transaction:
         self.buffers = _Buffers()
         self.held: dict[str, Held] = {}
         self.names: dict[tuple[str, Key], str] = {}
+        self.absent: set[tuple[str, Any]] = set()
+        """(kind, key), (``id``, id) and (``called``, name) of what the database is known not to have."""
+        self.called: dict[str, str] = {}
+        """The ids that other systems' names are known to mean in the database."""
         self.youngest: dict[tuple[str, str], str] = {}
         self.contents: dict[tuple[str, str], str] = {}
         self.numbers: dict[tuple[str, str], int] = {}
@@ -101,6 +105,9 @@ class Transaction:
     def read(self, held: Held) -> None:
         """Remember a record that was just read under the lock."""
         self.held.setdefault(held.record.id, held)
+        name = name_of(held.record)
+        if name is not None:
+            self.names.setdefault(name, held.record.id)
 
     def supersede(
         self,

@@ -20,7 +20,7 @@ import structlog
 from muniment.model.errors import Conflict, MunimentError, Unavailable
 from muniment_server.store import repeats
 from muniment_server.store.engine import PROJECT_WRITERS, Store, is_integrity_error
-from muniment_server.store.group import Write, apply
+from muniment_server.store.group import Withdrawn, Write, apply
 from muniment_server.store.held import Memory
 from muniment_server.store.repeats import Unread
 from muniment_server.store.transaction import Transaction
@@ -217,7 +217,7 @@ class Writer:
             for ticket in tickets:
                 try:
                     ticket.answer, ticket.error = apply(transaction, ticket.write), None
-                except (MunimentError, Unread) as error:
+                except (MunimentError, Unread, Withdrawn) as error:
                     ticket.answer, ticket.error = None, error
             with self.store.at_once(connection):
                 transaction.flush()

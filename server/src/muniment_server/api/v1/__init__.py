@@ -4,6 +4,7 @@ from muniment_server.api.routing import Route
 from muniment_server.api.v1 import (
     artifacts,
     batch,
+    bulk,
     datasets,
     evaluations,
     experiments,
@@ -42,6 +43,7 @@ ROUTES: list[Route] = [
     *exports.ROUTES,
     *search.ROUTES,
     *batch.ROUTES,
+    *bulk.ROUTES,
     *ledger.ROUTES,
 ]
 """Every operation."""

@@ -1,0 +1,30 @@
+"""Bulk onboarding."""
+
+from __future__ import annotations
+
+import msgspec
+
+from muniment.model.bulk import Imported
+from muniment_server.api.routing import Call, Incoming, Route
+from muniment_server.policy.access import Permission
+from muniment_server.services import bulk
+
+
+class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What stands for the stream."""
+
+    writer: str | None = None
+    """32 hex digits; sent again with the same, a stream goes on where it broke off."""
+
+
+async def import_lines(call: Call) -> Imported:
+    """Take in a stream of commands as NDJSON, one a line; what is refused is reported, and the others go on."""
+    return await bulk.take_in(call.workspace, call.scope, call.project, call.body.chunks, call.query.writer)
+
+
+ROUTES = [
+    Route(
+        method="POST", path="/v1/projects/{project}/import", handler=import_lines, permission=Permission.WRITE,
+        body=Incoming, query=ImportQuery, answer=Imported,
+    ),
+]  # fmt: skip

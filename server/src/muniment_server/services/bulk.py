@@ -1,0 +1,231 @@
+"""The use case of bulk onboarding: many commands, in as few entries as their size allows; a bad one stops no other."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from muniment.model import batch as commands
+from muniment.model.bulk import REFUSALS, Imported, Line, Refusal
+from muniment.model.errors import Conflict, InvalidInput, MunimentError, TooLarge
+from muniment.model.ids import parse_id
+from muniment.model.othername import spelled
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services import batch, othernames
+from muniment_server.services.workspace import Change, ProjectRef, Workspace
+from muniment_server.store import expecting
+from muniment_server.store.draft import Draft
+from muniment_server.store.expecting import Expected
+from muniment_server.store.group import Withdrawn
+from muniment_server.store.kinds import KINDS
+
+LINES = 2_000
+"""Lines in one entry."""
+SIZE = 8 * 1024 * 1024
+"""Bytes in one entry, about."""
+LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes of one line."""
+_DECODER = msgspec.json.Decoder(Line)
+Step = tuple[int, Callable[[Draft], Any] | MunimentError, Line | None]
+"""Number of a line; what it does, or why it cannot; the line."""
+
+
+class _Refused(Withdrawn):
+    """One of the steps of a chunk was refused; those before it can be carried out."""
+
+    def __init__(self, at: int, error: MunimentError) -> None:
+        super().__init__(at)
+        self.at, self.error = at, error
+
+
+class _Done(msgspec.Struct):
+    """What a chunk did."""
+
+    new: int
+    equal: int
+    position: int
+
+
+async def take_in(
+    workspace: Workspace, scope: Scope, project: str, chunks: AsyncIterator[bytes], writer: str | None = None
+) -> Imported:
+    """Carry out a stream of lines.
+
+    Args:
+        workspace: the store.
+        scope: who sends them.
+        project: where to.
+        chunks: the stream, as it comes.
+        writer: 32 hex digits that stand for this stream; sent again after it broke off, it goes on where it ended.
+    """
+    ref = await asyncio.to_thread(workspace.project, scope, project, Permission.WRITE)
+    stream = _Import(workspace, scope, ref, None if writer is None else parse_id(writer, field="writer"))
+    skipped = await stream.begin()
+    async for lines in _gathered(chunks):
+        await stream.carry_out(lines)
+    return Imported(
+        lines=stream.line, skipped=min(skipped, stream.line), new=stream.new, equal=stream.equal,
+        refused=stream.refused, refusals=stream.refusals, position=stream.position,
+    )  # fmt: skip
+
+
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Lines, as many at a time as one entry may have."""
+    lines: list[bytes] = []
+    size, rest = 0, b""
+    async for chunk in chunks:
+        first, *more = chunk.split(b"\n")
+        rest += first
+        if len(rest) > LINE_LIMIT:
+            raise TooLarge(f"a line has more than {LINE_LIMIT:,} bytes", field="body")
+        for part in more:
+            lines.append(rest)
+            size += len(rest)
+            rest = part
+            if len(lines) >= LINES or size >= SIZE:
+                yield lines
+                lines, size = [], 0
+    if rest:
+        lines.append(rest)
+    if lines:
+        yield lines
+
+
+class _Import:
+    """One stream."""
+
+    def __init__(self, workspace: Workspace, scope: Scope, ref: ProjectRef, writer: str | None) -> None:
+        self.workspace, self.scope, self.ref, self.writer = workspace, scope, ref, writer
+        self.line = self.skip = self.new = self.equal = self.refused = self.position = 0
+        self.refusals: list[Refusal] = []
+
+    async def begin(self) -> int:
+        """How many lines an earlier try has carried out."""
+
+        def look(draft: Draft) -> tuple[int, int]:
+            mark = None if self.writer is None else draft.writer_mark(self.writer)
+            return (0 if mark is None else mark[0]), draft.last_position
+
+        self.skip, self.position = await self._write(look)
+        return self.skip
+
+    async def _write(self, act: Callable[[Draft], Any]) -> Any:
+        return await self.workspace.writer.write_async(Change(self.ref.no, self.scope.principal, "import", act))
+
+    async def carry_out(self, lines: list[bytes]) -> None:
+        """Carry out some lines; those that are refused are noted, and the others go on."""
+        steps = await asyncio.to_thread(list, self._prepared(lines))
+        self.line += len(lines)
+        start = 0
+        while start < len(steps):
+            number, act, _ = steps[start]
+            if isinstance(act, MunimentError):
+                self._refuse(number, act)
+                start += 1
+                continue
+            end = next((at for at in range(start, len(steps)) if isinstance(steps[at][1], MunimentError)), len(steps))
+            start = await self._commit(steps, start, end)
+
+    async def _commit(self, steps: list[Step], start: int, end: int) -> int:
+        """Carry out the steps from `start` on; where to go on."""
+        while True:
+            part = steps[start:end]
+            last = steps[end][0] - 1 if end < len(steps) else self.line
+            try:
+                done = await self._write(lambda draft: _act(draft, part, self.writer, last))  # noqa: B023 - awaited here
+            except _Refused as refused:
+                at = start + refused.at
+                if refused.at:  # those before it once more, without it
+                    end = at
+                    continue
+                self._refuse(steps[at][0], refused.error)
+                return at + 1
+            self.new, self.equal, self.position = self.new + done.new, self.equal + done.equal, done.position
+            return end
+
+    def _refuse(self, line: int, error: MunimentError) -> None:
+        self.refused += 1
+        if len(self.refusals) < REFUSALS:
+            self.refusals.append(Refusal(line=line, code=error.code, detail=error.message, field=error.field))
+
+    def _prepared(self, lines: list[bytes]) -> Iterator[Step]:
+        for number, raw in enumerate(lines, self.line + 1):
+            if number <= self.skip or not raw.strip():
+                continue
+            try:
+                line = _decoded(raw)
+                if line.called is not None:
+                    spelled(line.called)
+                yield number, batch.prepared(line.command), line
+            except MunimentError as error:
+                yield number, error, None
+
+
+def _decoded(raw: bytes) -> Line:
+    try:
+        return _DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `")
+        place = where.rstrip("`").removeprefix("$").removeprefix(".") or "line"
+        raise InvalidInput(f"{place}: {what}", field=place) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the line is no JSON: {str(error)[:200]}", field="line") from None
+
+
+_NAMED = {
+    commands.CreateExperiment: "experiment", commands.CreateJob: "job", commands.CreateDataset: "dataset",
+    commands.CreateModel: "model", commands.CreateSavedView: "saved_view",
+}  # fmt: skip
+_ID = re.compile("[0-9a-f]{32}")
+
+
+def _expected(steps: list[Step]) -> Expected:
+    """What the steps will ask for, so that it is looked up at once."""
+    made = Expected()
+    for _, _, line in steps:
+        assert line is not None
+        kind = _NAMED.get(type(line.command))
+        if kind is not None:
+            key = tuple([getattr(line.command, column) for column in KINDS[kind].key])
+            made.names.setdefault(kind, set()).add(key)
+        for field in ("id", "run"):
+            value = getattr(line.command, field, None)
+            if isinstance(value, str) and _ID.fullmatch(value):
+                made.ids.add(value)
+        if line.called is not None:
+            made.called.add(spelled(line.called))
+    return made
+
+
+def _act(draft: Draft, steps: list[Step], writer: str | None, last: int) -> _Done:
+    new = 0
+    expecting.look_up(draft, _expected(steps))
+    for at, (_, act, line) in enumerate(steps):
+        assert not isinstance(act, MunimentError)
+        assert line is not None
+        try:
+            new += _step(draft, act, line)
+        except MunimentError as error:
+            raise _Refused(at, error) from None
+    if writer is not None:
+        draft.advance_writer(writer, last, draft.last_position, 0)
+    return _Done(new, len(steps) - new, draft.last_position)
+
+
+def _step(draft: Draft, act: Callable[[Draft], Any], line: Line) -> bool:
+    """Carry out one line; whether it changed anything."""
+    if line.called is not None and draft.find_called(spelled(line.called)) is not None:
+        return False
+    touched = draft.touched
+    result = act(draft)
+    if line.called is not None:
+        made = getattr(result, "id", None)
+        held = None if made is None else draft.find_any(made)
+        if held is None:
+            raise Conflict("called belongs to commands that make a record; leave it out here", field="called")
+        othernames.name_in(draft, held, line.called, None)
+    return draft.touched != touched

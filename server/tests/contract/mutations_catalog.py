@@ -25,8 +25,8 @@ CATALOG_MUTATIONS = (
         "links",
         "lineage as of the past is that of now",
         "store/links.py",
-        "query = sa.select(*_WALKED).where(",
-        "as_of = None\n        query = sa.select(*_WALKED).where(",
+        "past=as_of is not None, typed",
+        "past=False, typed",
     ),
     Mutation(
         "erasure",
@@ -81,8 +81,8 @@ CATALOG_MUTATIONS = (
         "artifacts",
         "what was collected is taken for what is there",
         "services/artifacts.py",
-        '    if of(there).lifecycle == "active":\n        artifacts.doom',
-        "    if True:\n        artifacts.doom",
+        '    if of(there).lifecycle == "active":\n        return there',
+        "    if True:\n        return there",
     ),
     Mutation(
         "artifacts",
@@ -115,8 +115,8 @@ CATALOG_MUTATIONS = (
     Mutation(
         "artifacts",
         "belongings of one transaction are not seen",
-        "store/draft.py",
-        "        for waiting in (self._belongings, self.transaction.belongings):\n",
-        "        for waiting in (self._belongings,):\n",
+        "store/lookup.py",
+        "        for waiting in (self._belongings, self.transaction.belongings):\n            if key in",
+        "        for waiting in (self._belongings,):\n            if key in",
     ),
 )

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from contract.driver import Clock, PostgresSite, Site, SqliteSite, small_constants
-from contract.machine import Contract
+from contract.machine import Contract, joining
 
 EXAMPLES = int(os.environ.get("MUNIMENT_CONTRACT_EXAMPLES", "8"))
 STEPS = int(os.environ.get("MUNIMENT_CONTRACT_STEPS", "70"))
@@ -34,9 +34,10 @@ def site(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Si
     return PostgresSite(request.getfixturevalue("postgres"))
 
 
-def _run(site: Site, folder: Path, number: int) -> None:
+def _run(site: Site, folder: Path, number: int, *, joins: bool = False) -> None:
     clock = Clock()
-    machine = type(f"Contract{site.engine.title()}", (Contract,), {"site": site, "folder": folder, "clock": clock})
+    whole = type(f"Contract{site.engine.title()}", (Contract,), {"site": site, "folder": folder, "clock": clock})
+    machine = joining(whole) if joins else whole
     phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if SHRINK else [])]
     examples = EXAMPLES if site.engine == "sqlite" else max(1, EXAMPLES * 3 // 4)  # which is slower
     given = settings(
@@ -58,6 +59,14 @@ def test_a_store_keeps_the_contract(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_store_keeps_the_contract_from_a_random_seed(site: Site, tmp_path: Path) -> None:
+    _run(site, tmp_path, _random_seed())
+
+
+def test_what_joins_records_keeps_the_contract(site: Site, tmp_path: Path) -> None:
+    _run(site, tmp_path, _random_seed(), joins=True)
+
+
+def _random_seed() -> int:
     number = int(os.environ.get("MUNIMENT_CONTRACT_SEED", random.SystemRandom().randrange(2**32)))
     print(f"MUNIMENT_CONTRACT_SEED={number}")  # noqa: T201 - who sees it fail can repeat it
-    _run(site, tmp_path, number)
+    return number

@@ -29,6 +29,7 @@ QUERIES = {
     "get_series": "key=a",
     "get_chart": "key=a",
     "get_consistency_proof": "first=1",
+    "get_workspace_lineage": f"record=urn:muniment:default:run:{ID}",
     "find_by_name": "system=mlflow&name=n",
 }
 BODIES: dict[str, Any] = {
@@ -71,6 +72,7 @@ BODIES: dict[str, Any] = {
     "update_view": {},
     "give_name": {"system": "mlflow", "name": "n", "record": ID},
     "take_name": {"system": "mlflow", "name": "n"},
+    "search_workspace": {},
     "run_batch": {"commands": [{"do": "run.params", "run": ID, "params": {}}]},
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +9,7 @@ from typing import ClassVar
 import msgspec
 from hypothesis import event
 from hypothesis import strategies as st
-from hypothesis.stateful import RULE_MARKER, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from contract import asking, belongings, catalog, evidence, recipes, tampering
 from contract.checking import Checking
@@ -491,17 +490,3 @@ class Contract(Checking, RuleBasedStateMachine):
         self.since_verified += 1
         if self.since_verified % (3 if self.driver.site.engine == "sqlite" else 8) == 0:
             self.driver.check_verified()
-
-
-JOINING = frozenset(
-    ("create_run", "erase", "tick", "seal", "catalogue", "catalogue_together", "belong", "belong_together",
-     "failed_commit", "crash", "another_process", "tamper")
-)  # fmt: skip
-"""Rules that are kept where what joins records is looked at."""
-
-
-def joining(machine: type[Contract]) -> type[Contract]:
-    """The same machine with fewer rules, so that versions, aliases, links and artifacts meet more often."""
-    names = [name for name, member in inspect.getmembers(machine) if hasattr(member, RULE_MARKER)]
-    assert set(names) >= JOINING, "a rule was renamed"
-    return type(f"{machine.__name__}Joining", (machine,), dict.fromkeys(set(names) - JOINING))

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from contract.driver import Clock, PostgresSite, Site, SqliteSite, small_constants
-from contract.machine import Contract, joining
+from contract.joining import joining
+from contract.machine import Contract
 
 EXAMPLES = int(os.environ.get("MUNIMENT_CONTRACT_EXAMPLES", "8"))
 STEPS = int(os.environ.get("MUNIMENT_CONTRACT_STEPS", "70"))

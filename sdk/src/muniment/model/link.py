@@ -55,6 +55,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     """Links between it and the record that was asked about."""
     created_at: datetime | None = None
+    project: str | None = None
+    """The project that it is of, in an answer about several."""
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,3 +81,25 @@ class LineageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Kinds to show, separated by commas; others are passed through."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=NODES_LIMIT)] = 10_000
     as_of: str | None = None
+
+
+class WorkspaceLineage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record descends from, or what descends from it, over all projects that the caller may read.
+
+    A record of another project is an opaque node of kind ``foreign``.
+    """
+
+    root: Id
+    direction: Direction
+    nodes: list[Node]
+    links: list[Link]
+    truncated: bool
+    positions: dict[str, int]
+    """By project: everything up to this position was considered."""
+
+
+class WorkspaceLineageQuery(LineageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of which record, how far to go, and what to show. `as_of` is a time."""
+
+    record: str
+    """Its URN, such as ``urn:muniment:PROJECT:model:risk@3``."""

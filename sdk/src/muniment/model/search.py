@@ -67,3 +67,16 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
     position: int
     """Everything up to this position was considered."""
+
+
+class WorkspaceQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A search over many projects, each asked by itself. `as_of` is a time."""
+
+    projects: list[str] | None = None
+    """Which; all that the caller may read if it is left out."""
+
+
+class WorkspacePage(msgspec.Struct, frozen=True, kw_only=True):
+    """The first page of answers of each project; to go on, ask that project with its `next`."""
+
+    pages: dict[str, Page]

@@ -8,7 +8,6 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from muniment.model.canonical import canonical
 from muniment.model.errors import Conflict, InvalidInput, TooLarge
 from muniment.model.facet import Facet, Facets, FacetSet, FacetType, FacetTypeChange, NewFacetType
 from muniment.model.ids import new_id
@@ -47,7 +46,7 @@ def check_new_type(new: NewFacetType) -> None:
         raise InvalidInput(f"version must be 1 or more, not {new.version}", field="version")
     _check_size(new.schema, "schema")
     try:
-        _validator(canonical(new.schema))
+        _validator(msgspec.json.encode(new.schema))
     except (ValueError, jsonschema_rs.ValidationError) as error:
         raise InvalidInput(f"schema is no JSON Schema: {_line(error)}", field="schema") from None
 
@@ -179,7 +178,7 @@ def _judged(held: Held | None, name: str, value: dict[str, Any]) -> tuple[Facet,
     if kind is None or kind.lifecycle != "active" or kind.mode == "off":
         return Facet(value=value), []
     warnings = []
-    for error in _validator(canonical(kind.schema)).iter_errors(value):
+    for error in _validator(msgspec.json.encode(kind.schema)).iter_errors(value):
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
         warnings.append(f"value{path}: {error.message.splitlines()[0][:_TEXT]}")
         if len(warnings) == WARNINGS:

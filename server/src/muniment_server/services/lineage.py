@@ -12,11 +12,13 @@ from muniment_server.policy.access import Scope
 from muniment_server.services import catalog
 from muniment_server.services.references import resolve
 from muniment_server.services.workspace import Workspace
-from muniment_server.store import links
+from muniment_server.store import links, projects
 from muniment_server.store.reader import Reader
 
 DEPTH = 1_000
 """Links followed at the most where nobody says how many."""
+_HIDDEN = "a record of another project"
+"""What is said of one that the caller may not know of."""
 
 
 def lineage(
@@ -90,11 +92,15 @@ def nodes_of(
                 present = Reader(reader.connection, reader.scope, reader.project_id, None)
                 records.update(present.names(kind, erased))
     owners = owners_of(reader, records.values())
+    hidden = {
+        number for number, record in records.items()
+        if known[number][1] == "foreign" and not projects.sees(reader.connection, reader.scope, record.project)
+    }  # fmt: skip
     made = [
         Node(
             id=known[number][0],
             kind=known[number][1],
-            name=display_name(known[number][1], records[number], owners),
+            name=_HIDDEN if number in hidden else display_name(known[number][1], records[number], owners),
             depth=depth,
             created_at=records[number].created_at,
         )
@@ -125,6 +131,8 @@ def display_name(kind: str, record: Any, owners: dict[str, Any]) -> str:
         return short_name("dataset", (owner.namespace, owner.name), record.version)
     if kind == "model_version":
         return short_name("model", (owners[record.model].name,), record.version)
+    if kind == "foreign":
+        return str(record.urn)
     if kind in {"dataset", "job"}:
         return short_name(kind, (record.namespace, record.name))
     return str(getattr(record, "name", None) or getattr(record, "title", None) or record.id)

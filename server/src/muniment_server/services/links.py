@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from muniment.model.errors import InvalidInput, TooLarge
 from muniment.model.link import NewLink
 from muniment.model.names import check_text
 from muniment_server.policy.access import Permission, Scope
+from muniment_server.services import foreign
 from muniment_server.services.references import resolve
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.draft import Draft
@@ -33,15 +34,42 @@ class Linked(msgspec.Struct, frozen=True, kw_only=True):
 def add(
     workspace: Workspace, scope: Scope, project: str, given: Sequence[NewLink], receipt: Receipt | None = None
 ) -> Change[Linked]:
-    """Prepare links. Those that hold already stay as they are."""
+    """Prepare links. Those that hold already stay as they are; `mirrored` are written before them."""
     ref = workspace.project(scope, project, Permission.WRITE)
     check(given)
+    abroad = foreign.of_links(workspace, scope, project, given)
 
     def act(draft: Draft) -> Linked:
-        count = sum(add_in(draft, link, index) for index, link in enumerate(given))
+        count = sum(add_in(draft, link, index, abroad) for index, link in enumerate(given))
         return Linked(changed=count, position=draft.last_position)
 
     return Change(ref.no, scope.principal, "link.add", act, receipt)
+
+
+def mirrored(workspace: Workspace, scope: Scope, project: str, given: Sequence[NewLink]) -> Iterator[Change[Linked]]:
+    """Prepare the same links in other projects whose records they join; there the ends of this one are foreign.
+
+    They are not one transaction with those here: whoever was cut off between them sends the request again.
+    """
+    workspace.project(scope, project, Permission.WRITE)
+    check(given)
+    abroad = foreign.of_links(workspace, scope, project, given)
+    by_slug: dict[str, list[NewLink]] = {}
+    for link in given:
+        for slug in sorted({abroad[end].slug for end in (link.upstream, link.downstream) if end in abroad}):
+            by_slug.setdefault(slug, []).append(link)
+    for slug, mine in by_slug.items():
+        there = workspace.project(scope, slug, Permission.WRITE)
+        ends = foreign.as_seen_from(workspace, scope, project, slug, mine, abroad)
+
+        def act(draft: Draft, ends: foreign.Abroad = ends, mine: list[NewLink] = mine) -> Linked:
+            count = 0
+            for index, link in enumerate(mine):
+                seen = msgspec.structs.replace(link, run=None)  # a run of another project says nothing here
+                count += add_in(draft, seen, index, ends)
+            return Linked(changed=count, position=draft.last_position)
+
+        yield Change(there.no, scope.principal, "link.add", act)
 
 
 def remove(
@@ -50,11 +78,12 @@ def remove(
     """Prepare the end of links; the past keeps them."""
     ref = workspace.project(scope, project, Permission.WRITE)
     check(given)
+    abroad = foreign.of_links(workspace, scope, project, given)
 
     def act(draft: Draft) -> Linked:
         count = 0
         for index, link in enumerate(given):
-            upstream, downstream, run = _ends(draft, link, index)
+            upstream, downstream, run = _ends(draft, link, index, abroad)
             count += draft.remove_link(upstream, downstream, link.type, link.role, run)
         return Linked(changed=count, position=draft.last_position)
 
@@ -71,15 +100,15 @@ def check(given: Sequence[NewLink]) -> None:
         check_text(link.role, f"links[{index}].role", ROLE_LIMIT)
 
 
-def add_in(draft: Draft, link: NewLink, index: int = 0) -> bool:
+def add_in(draft: Draft, link: NewLink, index: int = 0, abroad: foreign.Abroad | None = None) -> bool:
     """Record a link in a draft; whether it is news."""
-    upstream, downstream, run = _ends(draft, link, index)
+    upstream, downstream, run = _ends(draft, link, index, abroad or {})
     return draft.add_link(upstream, downstream, link.type, link.role, run, link.source)
 
 
-def _ends(draft: Draft, link: NewLink, index: int) -> tuple[Held, Held, Held | None]:
-    upstream = resolve(draft, link.upstream, None, f"links[{index}].upstream")
-    downstream = resolve(draft, link.downstream, None, f"links[{index}].downstream")
+def _ends(draft: Draft, link: NewLink, index: int, abroad: foreign.Abroad) -> tuple[Held, Held, Held | None]:
+    upstream = foreign.resolve_end(draft, link.upstream, f"links[{index}].upstream", abroad)
+    downstream = foreign.resolve_end(draft, link.downstream, f"links[{index}].downstream", abroad)
     if upstream.no == downstream.no:
         raise InvalidInput(f"links[{index}] joins a record to itself", field=f"links[{index}].downstream")
     run = None if link.run is None else resolve(draft, link.run, "run", f"links[{index}].run")

@@ -12,6 +12,7 @@ from muniment.model.dataset import Dataset, DatasetVersion
 from muniment.model.evaluation import Evaluation
 from muniment.model.experiment import Experiment
 from muniment.model.facet import FacetType
+from muniment.model.foreign import Foreign
 from muniment.model.job import Job
 from muniment.model.model import Model, ModelVersion
 from muniment.model.note import Note
@@ -22,7 +23,7 @@ from muniment_server.store import tables
 
 Record = (
     Run | Experiment | Project | Principal | Job | Dataset | DatasetVersion | Model | ModelVersion | Evaluation
-    | Artifact | FacetType | Note | SavedView
+    | Artifact | FacetType | Note | SavedView | Foreign
 )  # fmt: skip
 Key = tuple[Any, ...]
 """What names a record of a kind, besides its id."""
@@ -66,6 +67,7 @@ KINDS = {
         Kind("artifact", Artifact, tables.artifacts, ("digest",)),
         Kind("facet_type", FacetType, tables.facet_types, ("name", "version"), "name"),
         Kind("note", Note, tables.notes),
+        Kind("foreign", Foreign, tables.foreigns, ("urn",)),
         Kind("saved_view", SavedView, tables.saved_views, ("name",)),
     )
 }

@@ -36,6 +36,20 @@ def find(connection: sa.Connection, scope: Scope, slug: str) -> tuple[int, Proje
     return row.no, current.to_record("project", row)
 
 
+def sees(connection: sa.Connection, scope: Scope, project: str) -> bool:
+    """Whether the caller may know of the project with this id."""
+    if scope.projects is None:
+        return True
+    query = _current(scope).where(projects.c.id == project)
+    return connection.execute(query).first() is not None
+
+
+def slug_of_id(connection: sa.Connection, scope: Scope, project: str) -> str | None:
+    """The slug of the project with this id; None if there is none, or the caller may not know of it."""
+    row = connection.execute(_current(scope).where(projects.c.id == project)).first()
+    return None if row is None else str(row.slug)
+
+
 def every(connection: sa.Connection, scope: Scope) -> list[tuple[int, Project]]:
     """(number, record) of all projects but the system project, by slug."""
     query = _current(scope).where(projects.c.slug != SYSTEM).order_by(projects.c.slug)

@@ -15,7 +15,20 @@ from muniment_server.store.kinds import KINDS
 from muniment_server.store.projects import visible
 from muniment_server.store.tables import records
 
-_NAMING = ("no", "id", "name", "namespace", "version", "dataset", "model", "digest", "title", "created_at")
+_NAMING = (
+    "no",
+    "id",
+    "name",
+    "namespace",
+    "version",
+    "dataset",
+    "model",
+    "digest",
+    "title",
+    "urn",
+    "project",
+    "created_at",
+)
 """Columns from which a record's name is made."""
 
 

@@ -2,6 +2,7 @@
 
 from muniment_server.api.routing import Route
 from muniment_server.api.v1 import (
+    across,
     artifacts,
     batch,
     bulk,
@@ -42,6 +43,7 @@ ROUTES: list[Route] = [
     *questions.ROUTES,
     *exports.ROUTES,
     *search.ROUTES,
+    *across.ROUTES,
     *batch.ROUTES,
     *bulk.ROUTES,
     *ledger.ROUTES,

@@ -21,13 +21,22 @@ class Links(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def add_links(call: Call) -> links.Linked:
-    """Record links. Those that hold already stay; one that would close a circle is refused, and all with it."""
-    return await call.commit(links.add(call.workspace, call.scope, call.project, call.body.links, call.receipt))
+    """Record links. Those that hold already stay; one that would close a circle is refused, and all with it.
+
+    An end may be the URN of a record of another project; the link is then written in both.
+    """
+    common = (call.workspace, call.scope, call.project, call.body.links)
+    for change in await asyncio.to_thread(list, links.mirrored(*common)):
+        await call.commit(change)
+    return await call.commit(await asyncio.to_thread(links.add, *common, call.receipt))
 
 
 async def remove_links(call: Call) -> links.Linked:
     """End links; the past keeps them."""
-    return await call.commit(links.remove(call.workspace, call.scope, call.project, call.body.links, call.receipt))
+    change = await asyncio.to_thread(
+        links.remove, call.workspace, call.scope, call.project, call.body.links, call.receipt
+    )
+    return await call.commit(change)
 
 
 async def get_lineage(call: Call) -> Lineage:

@@ -284,3 +284,20 @@ saved_views = table(
     **CLUSTERED,
 )
 index("saved_views_name", saved_views, saved_views.c.project_id, saved_views.c.name, current=True, unique=True)
+
+foreigns = table(
+    "foreigns",
+    *versions(),
+    column("id", Id()),
+    column("urn", Text),
+    column("project", Id()),
+    column("kind", Text),
+    column("record", Id()),
+    column("lifecycle", Text),
+    column("created_at", Instant()),
+    of_record("foreigns"),
+    **SHARDED,
+    **CLUSTERED,
+)
+"""Records of other projects that are linked to records of this one."""
+index("foreigns_urn", foreigns, foreigns.c.project_id, foreigns.c.urn, current=True, unique=True)

@@ -147,6 +147,25 @@ CREATE TABLE scores (
 --;
 CREATE INDEX scores_value ON scores (project_id, key, value, evaluation)
 --;
+CREATE TABLE foreigns (
+    project_id INTEGER NOT NULL,
+    no BIGINT NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_to BIGINT,
+    id UUID NOT NULL,
+    urn TEXT COLLATE "C" NOT NULL,
+    project UUID NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    record UUID NOT NULL,
+    lifecycle TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT foreigns_pkey PRIMARY KEY (project_id, no, valid_from),
+    CONSTRAINT foreigns_record FOREIGN KEY(project_id, no) REFERENCES records (project_id, no)
+)
+ PARTITION BY HASH (project_id)
+--;
+CREATE UNIQUE INDEX foreigns_urn ON foreigns (project_id, urn) WHERE valid_to IS NULL
+--;
 CREATE TABLE artifacts_0 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 0)
 --;
 CREATE TABLE artifacts_1 PARTITION OF artifacts FOR VALUES WITH (MODULUS 8, REMAINDER 1)
@@ -290,6 +309,22 @@ CREATE TABLE scores_5 PARTITION OF scores FOR VALUES WITH (MODULUS 8, REMAINDER 
 CREATE TABLE scores_6 PARTITION OF scores FOR VALUES WITH (MODULUS 8, REMAINDER 6)
 --;
 CREATE TABLE scores_7 PARTITION OF scores FOR VALUES WITH (MODULUS 8, REMAINDER 7)
+--;
+CREATE TABLE foreigns_0 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 0)
+--;
+CREATE TABLE foreigns_1 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 1)
+--;
+CREATE TABLE foreigns_2 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 2)
+--;
+CREATE TABLE foreigns_3 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 3)
+--;
+CREATE TABLE foreigns_4 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 4)
+--;
+CREATE TABLE foreigns_5 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 5)
+--;
+CREATE TABLE foreigns_6 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 6)
+--;
+CREATE TABLE foreigns_7 PARTITION OF foreigns FOR VALUES WITH (MODULUS 8, REMAINDER 7)
 --;
 CREATE TABLE words (project_id integer NOT NULL, record bigint NOT NULL, body tsvector NOT NULL,
     CONSTRAINT words_pkey PRIMARY KEY (project_id, record)) PARTITION BY HASH (project_id)

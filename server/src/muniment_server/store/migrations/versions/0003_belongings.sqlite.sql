@@ -156,6 +156,26 @@ CREATE TABLE scores (
 --;
 CREATE INDEX scores_value ON scores (project_id, "key", value, evaluation)
 --;
+CREATE TABLE foreigns (
+    project_id INTEGER NOT NULL,
+    no INTEGER NOT NULL,
+    valid_from INTEGER NOT NULL,
+    valid_to INTEGER,
+    id BLOB NOT NULL,
+    urn TEXT NOT NULL,
+    project BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    record BLOB NOT NULL,
+    lifecycle TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    CONSTRAINT foreigns_pkey PRIMARY KEY (project_id, no, valid_from),
+    CONSTRAINT foreigns_record FOREIGN KEY(project_id, no) REFERENCES records (project_id, no)
+)
+ WITHOUT ROWID,
+ STRICT
+--;
+CREATE UNIQUE INDEX foreigns_urn ON foreigns (project_id, urn) WHERE valid_to IS NULL
+--;
 CREATE VIRTUAL TABLE words USING fts5(body, detail=none, columnsize=0,
     tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* P* S* Co'")
 --;
@@ -256,6 +276,10 @@ INSERT INTO sqlite_stat1 VALUES ('experiments', 'experiments_name', '1000000 100
 INSERT INTO sqlite_stat1 VALUES ('facet_types', 'facet_types', '1000000 1000000 10 1')
 --;
 INSERT INTO sqlite_stat1 VALUES ('facet_types', 'facet_types_version', '1000000 1000000 10 1')
+--;
+INSERT INTO sqlite_stat1 VALUES ('foreigns', 'foreigns', '1000000 1000000 10 1')
+--;
+INSERT INTO sqlite_stat1 VALUES ('foreigns', 'foreigns_urn', '1000000 1000000 1')
 --;
 INSERT INTO sqlite_stat1 VALUES ('jobs', 'jobs', '1000000 1000000 10 1')
 --;

@@ -37,7 +37,7 @@ HISTORY = (
     tables.principals, tables.params, tables.tags, tables.jobs, tables.datasets, tables.dataset_versions,
     tables.models, tables.model_versions, tables.evaluations, tables.artifacts, tables.facet_types, tables.notes,
     tables.saved_views, tables.links, tables.aliases, tables.attachments, tables.facets, tables.names,
-    tables.scores,
+    tables.scores, tables.foreigns,
 )  # fmt: skip
 """Every table of which verification must know whether it is right."""
 KEPT_ASIDE = (tables.receipts, tables.writers, tables.leases, tables.uploads)
@@ -56,6 +56,7 @@ _WORDS = {
     "mode": ("off", "warn", "enforce"),
     "runs.kind": ("training", "evaluation"),
     "artifacts.lifecycle": ("active", "collected"),
+    "foreigns.kind": ("run", "experiment"),
     "uploads.state": ("arriving", "doomed"),
     "links.type": ("used", "generated", "derived_from", "same_as"),
     "links.source": ("explicit", "column", "implicit", "manual", "inferred"),
@@ -117,6 +118,8 @@ def _near(table: sa.Table, column: sa.Column[Any], value: Any, rng: Random) -> I
     name = str(column)
     if isinstance(column.type, Json):
         yield from _DOCUMENTS.get(name) or _DOCUMENTS[column.name]
+    elif name == "foreigns.lifecycle":
+        yield "gone"
     elif name in _WORDS or (column.name in _WORDS and table is not tables.records):
         yield from _WORDS.get(name) or _WORDS[column.name]
     elif column.name == "project_id" and table in KEPT_ASIDE:

@@ -197,6 +197,9 @@ class Catalogue:
             links.remove(*self.at, [used, ended]),
             links.add(*self.at, [used]),
         )
+        for project in ("big", "open"):
+            abroad = [self.link(f"urn:muniment:{project}:experiment:e", runs[0], "parent_of")]
+            self.write(*links.mirrored(*self.at, abroad), links.add(*self.at, abroad))
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:

@@ -18,11 +18,13 @@ _TEXTS = {
     "experiments": ("name", "description"),
     "jobs": ("name", "namespace", "description", "type"),
     "datasets": ("name", "namespace", "description"),
-    "dataset_versions": ("license", "version"),
+    "dataset_versions": ("license", "version", "schema", "slices"),
     "models": ("name", "description"),
     "model_versions": ("description", "uri"),
     "evaluations": ("slice",),
 }
+_PARTS = frozenset(("schema", "slices"))
+"""Columns that hold JSON: a list of parts, each with a name and perhaps a description."""
 _AT_ONCE = 5_000
 
 
@@ -64,8 +66,15 @@ def _add_words(connection: sa.Connection) -> None:
         query = sa.text(f"SELECT project_id, no, {', '.join(columns)} FROM {table} WHERE valid_to IS NULL")  # noqa: S608
         by_project: dict[int, list[index.Row]] = {}
         for project_id, no, *texts in connection.execute(query):
-            found = words(" ".join(text for text in texts if text))
+            spoken = [_spoken(column, text) for column, text in zip(columns, texts, strict=True) if text]
+            found = words(" ".join(spoken))
             by_project.setdefault(project_id, []).append((no, found, False))
         for project_id, rows in by_project.items():
             for start in range(0, len(rows), _AT_ONCE):
                 index.write(connection, project_id, rows[start : start + _AT_ONCE])
+
+
+def _spoken(column: str, text: str) -> str:
+    if column not in _PARTS:
+        return text
+    return " ".join(part[field] for part in json.loads(text) for field in ("name", "description") if part.get(field))

@@ -20,6 +20,8 @@ from muniment.model.errors import InvalidInput, NotFound, Unavailable
 from muniment.transport import PIECE, Opened
 
 T = TypeVar("T")
+_UMASK = os.umask(0)
+os.umask(_UMASK)
 TRIES = 5
 """How often a download goes on where it broke off."""
 
@@ -97,9 +99,9 @@ def within(folder: str | os.PathLike[str], path: str) -> Path:
     check_path(path)
     root = Path(folder).resolve()
     made = root.joinpath(*path.split("/"))
-    made.parent.mkdir(parents=True, exist_ok=True)
     if not made.parent.resolve().is_relative_to(root):
         raise InvalidInput(f"{path[:200]!r} would lie outside {root}, behind a symbolic link", field="path")
+    made.parent.mkdir(parents=True, exist_ok=True)
     return made
 
 
@@ -113,13 +115,19 @@ def download(client: Sender, target: str, path: str, to: str | os.PathLike[str])
     try:
         with os.fdopen(handle, "wb") as file:
             _fetch(client, target, path, file)
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
+        part.chmod(0o666 & ~_UMASK)
         part.replace(goal)
     finally:
         part.unlink(missing_ok=True)
     return goal
+
+
+def _promised(opened: Opened) -> tuple[str, int]:
+    """The tag of an answer, and how many bytes it will have."""
+    try:
+        return opened.headers["etag"], int(opened.headers["content-length"])
+    except (KeyError, ValueError):
+        raise InvalidInput("the answer has no ETag or Content-Length; something between has taken them out") from None
 
 
 def _fetch(client: Sender, target: str, path: str, file: BinaryIO) -> None:
@@ -133,7 +141,7 @@ def _fetch(client: Sender, target: str, path: str, file: BinaryIO) -> None:
                 file.seek(0)
                 file.truncate()
                 hashed = hashlib.sha256()
-            tag, left = opened.headers["etag"], int(opened.headers["content-length"])
+            tag, left = _promised(opened)
             for piece in opened.chunks:
                 file.write(piece)
                 hashed.update(piece)

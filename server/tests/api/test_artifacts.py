@@ -317,6 +317,54 @@ def test_changed_or_missing_bytes_are_found_and_never_passed_off_as_whole(door: 
     assert door.raw("GET", f"records/{run}/artifacts/a").status == 404
 
 
+def test_an_empty_artifact_is_whole(door: Door, run: str) -> None:
+    import asyncio
+
+    workspace = door.transport._workspace
+    assert put(door, run, "pkg/__init__.py", b"").status == 200
+    back = door.raw("GET", f"records/{run}/artifacts/pkg/__init__.py")
+    assert (back.status, back.body) == (200, b"")
+    whole = verify.store(workspace.store, workspace.trust)
+    assert asyncio.run(verify.with_bytes(workspace.store, workspace.blobs, whole, lambda *_: None)).ok
+
+
+def test_a_media_type_is_one(door: Door, run: str) -> None:
+    for odd in ("text/plain\r\nX-Evil: 1", "no type", "a/b/c", "x" * 300 + "/y", "/x", "text/"):
+        assert put(door, run, "a", b"x", content_type=odd).status == 400, odd
+    assert put(door, run, "a", b"x", content_type="text/plain; charset=utf-8").status == 200
+
+
+def test_what_was_answered_of_an_erased_run_is_not_answered_again(door: Door, run: str) -> None:
+    """Kept answers of retries go with the run."""
+    given = {"Idempotency_Key": "k1"}
+    facet = f"{BASE}/records/{run}/facets/patient"
+    assert door("PUT", facet, {"value": {"who": "JohnSecretDoe"}}, **given)[0] == 200
+    put(door, run, "JanePrivate.csv", b"x")
+    named = {"path": "JanePrivate2.csv", "digest": hashlib.sha256(b"x").hexdigest()}
+    assert door("POST", f"{BASE}/records/{run}/artifacts", named, Idempotency_Key="k2")[0] == 200
+    assert door("POST", f"{BASE}/runs/{run}/erase", {"reason": "asked for"})[0] == 200
+    assert door("PUT", facet, {"value": {"who": "JohnSecretDoe"}}, **given)[0] == 410
+    assert door("POST", f"{BASE}/records/{run}/artifacts", named, Idempotency_Key="k2")[0] == 410
+
+
+def test_an_embedded_store_can_be_closed_whatever_is_half_read(door: Door, run: str) -> None:
+    put(door, run, "a", BYTES * 20)
+    half = [door.transport.open("GET", f"{BASE}/records/{run}/artifacts/a", {}, ()) for _ in range(30)]
+    for opened in half:
+        next(opened.chunks)
+    assert door.raw("GET", f"records/{run}/artifacts?limit=1").status == 200
+
+    def broken() -> Any:
+        yield b"x"
+        raise RuntimeError("the caller's own")
+
+    with pytest.raises(RuntimeError, match="own"):
+        door.transport.open("PUT", f"{BASE}/records/{run}/artifacts/b", {}, broken())
+    door.transport.close()
+    with pytest.raises(MunimentError, match="closed"):
+        list(half[0].chunks)
+
+
 class Flaky:
     """A transport that loses its answers after some bytes."""
 

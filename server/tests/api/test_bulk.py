@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import msgspec
@@ -129,6 +130,54 @@ def test_a_stream_goes_on_where_it_broke_off(door: Door, monkeypatch: pytest.Mon
     assert (again["skipped"], again["new"], again["equal"]) == (10, 0, 0)
     notes = door("POST", f"{BASE}/search", {"kind": "note"})[1]["notes"]
     assert [item["text"] for item in notes] == [f"note {number}" for number in reversed(range(10))]
+
+
+def test_what_an_earlier_try_refused_is_not_forgotten(door: Door) -> None:
+    writer = new_id()
+    lines = [{"do": "dataset.create", "name": "a"}, b"garbage", {"do": "dataset.create", "name": ""},
+             {"do": "dataset.create", "name": "b"}]  # fmt: skip
+    first = take_in(door, stream(*lines), f"?writer={writer}")
+    assert (first["new"], first["refused"], first["refused_before"]) == (2, 2, 0)
+    again = take_in(door, stream(*lines), f"?writer={writer}")
+    assert (again["skipped"], again["new"], again["refused"], again["refused_before"]) == (4, 0, 0, 2)
+
+
+def test_one_stream_at_a_time_has_a_writer(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends a stream again while the first is still carried out does not carry it out twice."""
+    monkeypatch.setattr(bulk, "LINES", 20)
+    door.made("models", {"name": "m"})
+    writer, body = new_id(), stream(*({"do": "model.version", "model": "m"} for _ in range(400)))
+    answers: list[tuple[int, Any]] = []
+
+    def send() -> None:
+        answer = door.raw("POST", f"import?writer={writer}", body)
+        answers.append((answer.status, msgspec.json.decode(answer.body)))
+
+    threads = [threading.Thread(target=send) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(status in {200, 409} for status, _ in answers), answers
+    take_in(door, body, f"?writer={writer}")
+    assert len(door("GET", f"{BASE}/models/m")[1]["versions"]) == 400
+
+
+def test_the_marks_of_imports_are_none_of_points(door: Door) -> None:
+    run = door.made("runs", {"experiment": "churn"})["id"]
+    writer = new_id()
+    take_in(door, stream(*({"do": "dataset.create", "name": f"d{number}"} for number in range(9))), f"?writer={writer}")
+    points = {"series": ["auc"], "value": [0.5], "writer": writer, "sequence": 3}
+    assert door.made(f"runs/{run}/points", points)["replayed"] is False
+
+
+def test_many_refusals_take_no_longer_than_their_number(door: Door) -> None:
+    good = ({"do": "dataset.create", "name": f"d{number}"} for number in range(300))
+    bad = ({"do": "dataset.version", "dataset": f"none {number}"} for number in range(300))
+    mixed = [command for pair in zip(good, bad, strict=True) for command in pair]
+    report = take_in(door, stream(*mixed))
+    assert (report["new"], report["refused"]) == (300, 300)
+    assert [item["line"] for item in report["refusals"]] == list(range(2, 601, 2))
 
 
 def test_lines_that_come_in_pieces_are_put_together(door: Door) -> None:

@@ -1,4 +1,4 @@
-"""The guide to questions shows what the demo's store answers; `MUNIMENT_UPDATE=1` writes the answers anew."""
+"""Guides show what the demo's store answers; `MUNIMENT_UPDATE=1` writes the answers anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from docs.test_readme import command, run
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "questions.md"
+GUIDES = Path(__file__).resolve().parents[3] / "docs" / "guides"
 ASKED = re.compile(r"<!-- asked -->\n```python\n(.*?)```\n```text\n(.*?)```", re.DOTALL)
 LOOSE = re.compile(r"[0-9a-f]{32}|\d\.\d{3}")
 """Ids, and scores that depend on the machine's arithmetic."""
@@ -24,8 +24,9 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return store
 
 
-def test_the_answers_are_those_that_stand_there(demo_store: str) -> None:
-    text = GUIDE.read_text("utf-8")
+@pytest.mark.parametrize("guide", ["questions.md", "knowledge.md"])  # in this order: the second one writes
+def test_the_answers_are_those_that_stand_there(demo_store: str, guide: str) -> None:
+    text = (GUIDES / guide).read_text("utf-8")
     asked = ASKED.findall(text)
     assert len(asked) == text.count("```python")
     programs = "".join(f"{program}\nprint({_MARK!r})\n" for program, _ in asked)
@@ -35,4 +36,4 @@ def test_the_answers_are_those_that_stand_there(demo_store: str) -> None:
             text = text.replace(f"{program}```\n```text\n{shown}```", f"{program}```\n```text\n{answer}```")
         else:
             assert LOOSE.sub("#", answer) == LOOSE.sub("#", shown), program
-    GUIDE.write_text(text, "utf-8")
+    (GUIDES / guide).write_text(text, "utf-8")

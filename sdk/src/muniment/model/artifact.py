@@ -53,6 +53,7 @@ class Attach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Attached(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to giving a record an artifact, or taking it away."""
 
+    record: Id
     path: str
     artifact: Artifact | None
     """None: taken away."""

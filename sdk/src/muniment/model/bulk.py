@@ -43,6 +43,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     equal: int
     """Lines whose content was recorded already."""
     refused: int
+    refused_before: int
+    """Lines among those skipped that were refused then."""
     refusals: list[Refusal]
     """The first thousand of those refused."""
     position: int

@@ -97,6 +97,13 @@ def _plain(value: Any) -> bool:
     return isinstance(value, list) and all(map(_plain, value))
 
 
+def alike(one: Any, other: Any) -> bool:
+    """Whether two records or documents are the same, which to Python ``1`` and ``true`` are."""
+    if one != other:
+        return False
+    return canonical(msgspec.to_builtins(one)) == canonical(msgspec.to_builtins(other))
+
+
 def salted(salt: bytes, content: bytes) -> bytes:
     """``sha256(salt ‖ content)``: 32 bytes that tell nothing about the content once the salt is gone."""
     return hashlib.sha256(salt + content).digest()

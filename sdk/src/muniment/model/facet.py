@@ -69,6 +69,7 @@ class NewFacet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class FacetSet(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to setting or removing a facet."""
 
+    record: Id
     name: str
     facet: Facet | None
     """None: removed."""

@@ -47,6 +47,8 @@ class NamedRecord(msgspec.Struct, frozen=True, kw_only=True):
 class NameSet(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to giving or taking a name."""
 
+    record: Id | None
+    """Whose name it is, or was; None if it was nobody's."""
     changed: bool
     position: int
     """It is so since this position, or an earlier one if nothing changed."""

@@ -6,10 +6,13 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from muniment.model.errors import Unavailable
 from muniment.transport import Answer, Opened
 from muniment_server.annexes.keeper import Keeper
 from muniment_server.api.app import Application
@@ -18,13 +21,28 @@ from muniment_server.services.workspace import Workspace
 
 _PIECES = 8
 """Pieces of an answer that may wait to be read."""
+_SENDERS = 64
+"""Bodies that are read at a time."""
+_Message = dict[str, Any] | BaseException | None
 
 
-async def _messages(body: Iterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """A body as the application receives it; reading it never holds up the loop."""
-    while (chunk := await asyncio.to_thread(next, body, None)) is not None:
-        yield {"type": "http.request", "body": chunk, "more_body": True}
-    yield {"type": "http.request", "body": b"", "more_body": False}
+class _Request:
+    """One request under way: what was answered so far, and how much more may wait."""
+
+    def __init__(self, body: Iterator[bytes]) -> None:
+        self.body = body
+        self.messages: queue.Queue[_Message] = queue.Queue()
+        self.room = asyncio.Semaphore(_PIECES)
+        self.failure: BaseException | None = None
+        """What the caller's own body raised."""
+
+    def next_piece(self) -> bytes | None:
+        """The next piece of the body; None at its end."""
+        try:
+            return next(self.body, None)
+        except BaseException as error:
+            self.failure = error
+            raise
 
 
 class EmbeddedTransport:
@@ -39,6 +57,8 @@ class EmbeddedTransport:
         self._keeper = Keeper(self._workspace)
         self._keeper.start()
         self._application = Application(self._workspace, ROUTES)
+        self._senders = ThreadPoolExecutor(_SENDERS, "muniment-embedded-body")  # the loop's own serves the store
+        self._open: dict[asyncio.Task[None], _Request] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="muniment-embedded", daemon=True)
         self._thread.start()
@@ -50,12 +70,11 @@ class EmbeddedTransport:
 
     def open(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes]) -> Opened:
         """Send one request piece by piece; its answer comes piece by piece too."""
-        messages: queue.Queue[dict[str, Any] | BaseException | None] = queue.Queue()
-        room = threading.Semaphore(_PIECES)
-        task = asyncio.run_coroutine_threadsafe(
-            self._run(method, target, headers, iter(body), messages, room), self._loop
-        )
-        first = messages.get()
+        request = _Request(iter(body))
+        task = asyncio.run_coroutine_threadsafe(self._run(method, target, headers, request), self._loop)
+        first = request.messages.get()
+        if request.failure is not None:
+            raise request.failure
         if isinstance(first, BaseException):
             raise first
         assert first is not None, "the application answers every request"
@@ -63,26 +82,44 @@ class EmbeddedTransport:
 
         def chunks() -> Iterator[bytes]:
             try:
-                while (message := messages.get()) is not None:
+                while (message := request.messages.get()) is not None:
                     if isinstance(message, BaseException):
                         raise message
-                    room.release()
+                    self._tell(request.room.release)
                     yield message.get("body", b"")
             finally:  # whoever stops reading is not waited for
-                task.cancel()
-                room.release()
+                self._tell(task.cancel)
 
         return Opened(first["status"], received, chunks())
 
-    async def _run(
-        self,
-        method: str,
-        target: str,
-        headers: dict[str, str],
-        body: Iterator[bytes],
-        messages: queue.Queue[dict[str, Any] | BaseException | None],
-        room: threading.Semaphore,
-    ) -> None:
+    def _tell(self, what: Callable[[], object]) -> None:
+        """Do something on the loop, unless it is closed and nothing needs to be told any more."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what)
+
+    async def _messages(self, request: _Request) -> AsyncIterator[dict[str, Any]]:
+        """A body as the application receives it; reading it never holds up the loop."""
+        while (piece := await self._loop.run_in_executor(self._senders, request.next_piece)) is not None:
+            yield {"type": "http.request", "body": piece, "more_body": True}
+        yield {"type": "http.request", "body": b"", "more_body": False}
+
+    async def _run(self, method: str, target: str, headers: dict[str, str], request: _Request) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = request
+        try:
+            await self._answered(method, target, headers, request)
+        except asyncio.CancelledError:
+            request.messages.put(Unavailable("the store was closed before it had answered"))
+            raise
+        except BaseException as error:
+            request.messages.put(error)
+            raise
+        finally:
+            del self._open[task]
+        request.messages.put(None)
+
+    async def _answered(self, method: str, target: str, headers: dict[str, str], request: _Request) -> None:
         parts = urlsplit(target)
         scope: dict[str, Any] = {
             "type": "http",
@@ -92,7 +129,7 @@ class EmbeddedTransport:
             "query_string": parts.query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
-        incoming = _messages(body)
+        incoming = self._messages(request)
 
         async def receive() -> dict[str, Any]:
             async for message in incoming:
@@ -101,23 +138,29 @@ class EmbeddedTransport:
             raise AssertionError
 
         async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.body" and not room.acquire(blocking=False):
-                await asyncio.to_thread(room.acquire)
-            messages.put(message)
+            if message["type"] == "http.response.body":
+                await request.room.acquire()
+            request.messages.put(message)
 
-        try:
-            await self._application(scope, receive, send)
-        except BaseException as error:
-            messages.put(error)
-            raise
-        messages.put(None)
+        await self._application(scope, receive, send)
 
     def close(self) -> None:
-        """Seal, and give everything back."""
+        """Seal, and give everything back; an answer that is still being read ends with an error."""
+        if self._loop.is_closed():
+            return
+
+        async def give_up() -> None:
+            waiting = list(self._open)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(give_up(), self._loop).result()
         self._keeper.stop()
         self._workspace.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._senders.shutdown(wait=False, cancel_futures=True)
         self._loop.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -23,9 +24,8 @@ from muniment.model.artifact import (
     check_path,
     parse_digest,
 )
-from muniment.model.errors import Conflict, Gone, InvalidInput, NotFound, Unavailable
+from muniment.model.errors import Conflict, Gone, InvalidInput, MunimentError, NotFound, Unavailable
 from muniment.model.ids import new_id
-from muniment.model.names import check_name
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
 from muniment_server.services.references import Finder, resolve
@@ -45,6 +45,7 @@ REFERRERS = 100
 PAGE = 1_000
 """Attachments in one page."""
 
+_MEDIA = re.compile(r"[\w!#$&^.+-]{1,100}/[\w!#$&^.+-]{1,100}( *;[ -~]{1,200})?", re.ASCII)
 M = TypeVar("M", Artifact, Attached)
 _log = structlog.get_logger()
 
@@ -82,8 +83,8 @@ async def receive(
     """
     ref = await asyncio.to_thread(workspace.project, scope, project, Permission.WRITE)
     wanted = None if digest is None else parse_digest(digest)
-    if media_type is not None:
-        check_name(media_type, "Content-Type")
+    if media_type is not None and not _MEDIA.fullmatch(media_type):
+        raise InvalidInput(f"Content-Type must be TYPE/SUBTYPE, not {media_type[:80]!r}", field="Content-Type")
     upload = new_id()
     location = f"{ref.id}/{upload[-2:]}/{upload}"
     hashed, size = hashlib.sha256(), 0
@@ -121,10 +122,17 @@ async def give_up(workspace: Workspace, project_id: int, location: str) -> None:
 async def sweep(workspace: Workspace, project_id: int) -> None:
     """Delete the bytes of doomed locations."""
     doomed = await asyncio.to_thread(artifacts.doomed, workspace.store, project_id)
+    gone, failure = [], None
     for location in doomed:
-        await workspace.blobs.delete(location)
-    if doomed:
-        await asyncio.to_thread(artifacts.forget, workspace.store, project_id, doomed)
+        try:
+            await workspace.blobs.delete(location)
+            gone.append(location)
+        except MunimentError as error:  # one that cannot be deleted now does not keep the others
+            failure = error
+    if gone:
+        await asyncio.to_thread(artifacts.forget, workspace.store, project_id, gone)
+    if failure is not None:
+        raise failure
 
 
 async def keep(workspace: Workspace, scope: Scope, project: str, received: Received) -> Artifact:
@@ -231,7 +239,9 @@ def attach_in(draft: Draft, record: str, path: str, artifact: Held) -> Attached:
             f"{record[:100]} has another artifact at {path[:100]!r}, and a version never changes", field="path"
         )
     changed = draft.set_belonging("artifacts", holder, path, artifact)
-    return Attached(path=path, artifact=of(artifact), changed=changed, position=draft.last_position)
+    return Attached(
+        record=holder.record.id, path=path, artifact=of(artifact), changed=changed, position=draft.last_position
+    )
 
 
 def detach(
@@ -247,7 +257,9 @@ def detach(
         if there is not None and kind_of(holder.record).name in FIXED:
             raise Conflict(f"{record[:100]} is a version, and a version never changes", field="path")
         changed = draft.set_belonging("artifacts", holder, path, None)
-        return Attached(path=path, artifact=None, changed=changed, position=draft.last_position)
+        return Attached(
+            record=holder.record.id, path=path, artifact=None, changed=changed, position=draft.last_position
+        )
 
     return Change(ref.no, scope.principal, "artifact.detach", act, receipt)
 

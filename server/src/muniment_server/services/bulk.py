@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -29,6 +30,8 @@ SIZE = 8 * 1024 * 1024
 """Bytes in one entry, about."""
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of one line."""
+_CAREFUL = 64
+"""Lines tried at once after one was refused."""
 _DECODER = msgspec.json.Decoder(Line)
 Step = tuple[int, Callable[[Draft], Any] | MunimentError, Line | None]
 """Number of a line; what it does, or why it cannot; the line."""
@@ -63,34 +66,41 @@ async def take_in(
         writer: 32 hex digits that stand for this stream; sent again after it broke off, it goes on where it ended.
     """
     ref = await asyncio.to_thread(workspace.project, scope, project, Permission.WRITE)
-    stream = _Import(workspace, scope, ref, None if writer is None else parse_id(writer, field="writer"))
+    stream = _Import(workspace, scope, ref, None if writer is None else _mark_of(writer))
     skipped = await stream.begin()
     async for lines in _gathered(chunks):
         await stream.carry_out(lines)
     return Imported(
         lines=stream.line, skipped=min(skipped, stream.line), new=stream.new, equal=stream.equal,
-        refused=stream.refused, refusals=stream.refusals, position=stream.position,
+        refused=stream.refused, refused_before=stream.refused_before, refusals=stream.refusals,
+        position=stream.position,
     )  # fmt: skip
+
+
+def _mark_of(writer: str) -> str:
+    """The name of an import's mark, which is none of a writer of points."""
+    return hashlib.sha256(f"import:{parse_id(writer, field='writer')}".encode()).hexdigest()[:32]
 
 
 async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
     """Lines, as many at a time as one entry may have."""
     lines: list[bytes] = []
-    size, rest = 0, b""
+    size, parts, length = 0, list[bytes](), 0
     async for chunk in chunks:
         first, *more = chunk.split(b"\n")
-        rest += first
-        if len(rest) > LINE_LIMIT:
+        parts.append(first)
+        length += len(first)
+        if length > LINE_LIMIT:
             raise TooLarge(f"a line has more than {LINE_LIMIT:,} bytes", field="body")
         for part in more:
-            lines.append(rest)
-            size += len(rest)
-            rest = part
+            lines.append(b"".join(parts))
+            size += length
+            parts, length = [part], len(part)
             if len(lines) >= LINES or size >= SIZE:
                 yield lines
                 lines, size = [], 0
-    if rest:
-        lines.append(rest)
+    if length:
+        lines.append(b"".join(parts))
     if lines:
         yield lines
 
@@ -100,17 +110,21 @@ class _Import:
 
     def __init__(self, workspace: Workspace, scope: Scope, ref: ProjectRef, writer: str | None) -> None:
         self.workspace, self.scope, self.ref, self.writer = workspace, scope, ref, writer
-        self.line = self.skip = self.new = self.equal = self.refused = self.position = 0
+        self.line = self.new = self.equal = self.refused = self.position = 0
+        self.skip = self.refused_before = self.mark = 0
+        """What earlier tries carried out, what they refused of it, and how far this writer has come."""
+        self.window = LINES
         self.refusals: list[Refusal] = []
 
     async def begin(self) -> int:
         """How many lines an earlier try has carried out."""
 
-        def look(draft: Draft) -> tuple[int, int]:
+        def look(draft: Draft) -> tuple[int, int, int]:
             mark = None if self.writer is None else draft.writer_mark(self.writer)
-            return (0 if mark is None else mark[0]), draft.last_position
+            return (0, 0, draft.last_position) if mark is None else (mark[0], mark[2], draft.last_position)
 
-        self.skip, self.position = await self._write(look)
+        self.skip, self.refused_before, self.position = await self._write(look)
+        self.mark = self.skip
         return self.skip
 
     async def _write(self, act: Callable[[Draft], Any]) -> Any:
@@ -127,25 +141,47 @@ class _Import:
                 self._refuse(number, act)
                 start += 1
                 continue
-            end = next((at for at in range(start, len(steps)) if isinstance(steps[at][1], MunimentError)), len(steps))
+            limit = min(start + self.window, len(steps))
+            end = next((at for at in range(start, limit) if isinstance(steps[at][1], MunimentError)), limit)
             start = await self._commit(steps, start, end)
 
     async def _commit(self, steps: list[Step], start: int, end: int) -> int:
-        """Carry out the steps from `start` on; where to go on."""
+        """Carry out the steps from `start` on; where to go on. After a refusal fewer are tried at a time."""
         while True:
             part = steps[start:end]
             last = steps[end][0] - 1 if end < len(steps) else self.line
             try:
-                done = await self._write(lambda draft: _act(draft, part, self.writer, last))  # noqa: B023 - awaited here
+                done = await self._write(lambda draft: self._act(draft, part, last))  # noqa: B023 - awaited here
             except _Refused as refused:
+                self.window = max(1, min(self.window // 2, _CAREFUL))
                 at = start + refused.at
                 if refused.at:  # those before it once more, without it
                     end = at
                     continue
                 self._refuse(steps[at][0], refused.error)
                 return at + 1
+            self.window = min(2 * self.window, LINES)
             self.new, self.equal, self.position = self.new + done.new, self.equal + done.equal, done.position
+            if self.writer is not None:
+                self.mark = last
             return end
+
+    def _act(self, draft: Draft, steps: list[Step], last: int) -> _Done:
+        """Carry out steps in a draft, and remember how far the writer has come."""
+        if self.writer is not None and (draft.writer_mark(self.writer) or (0,))[0] != self.mark:
+            raise Conflict("another stream with this writer has gone on meanwhile; send it again", field="writer")
+        expecting.look_up(draft, _expected(steps))
+        new = 0
+        for at, (_, act, line) in enumerate(steps):
+            assert not isinstance(act, MunimentError)
+            assert line is not None
+            try:
+                new += _step(draft, act, line)
+            except MunimentError as error:
+                raise _Refused(at, error) from None
+        if self.writer is not None:
+            draft.advance_writer(self.writer, last, draft.last_position, self.refused_before + self.refused)
+        return _Done(new, len(steps) - new, draft.last_position)
 
     def _refuse(self, line: int, error: MunimentError) -> None:
         self.refused += 1
@@ -199,21 +235,6 @@ def _expected(steps: list[Step]) -> Expected:
         if line.called is not None:
             made.called.add(spelled(line.called))
     return made
-
-
-def _act(draft: Draft, steps: list[Step], writer: str | None, last: int) -> _Done:
-    new = 0
-    expecting.look_up(draft, _expected(steps))
-    for at, (_, act, line) in enumerate(steps):
-        assert not isinstance(act, MunimentError)
-        assert line is not None
-        try:
-            new += _step(draft, act, line)
-        except MunimentError as error:
-            raise _Refused(at, error) from None
-    if writer is not None:
-        draft.advance_writer(writer, last, draft.last_position, 0)
-    return _Done(new, len(steps) - new, draft.last_position)
 
 
 def _step(draft: Draft, act: Callable[[Draft], Any], line: Line) -> bool:

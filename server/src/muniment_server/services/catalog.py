@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from muniment.model.canonical import alike
 from muniment.model.errors import Conflict, NotFound
 from muniment.model.names import TEXT_LIMIT, check_name, check_text
 from muniment_server.policy.access import Permission, Scope
@@ -48,7 +49,7 @@ def check_fields(
 
 def same(there: Any, given: msgspec.Struct, fields: Iterable[str]) -> bool:
     """Whether a record has what is given; what is left out (None) is not asked about."""
-    return all(getattr(given, field) is None or getattr(given, field) == getattr(there, field) for field in fields)
+    return all(getattr(given, field) is None or alike(getattr(given, field), getattr(there, field)) for field in fields)
 
 
 def create_named(
@@ -85,7 +86,7 @@ def check_same_version(there: Any, given: msgspec.Struct, content: Iterable[str]
     refuse_erased(there.lifecycle, f"version {there.version}")
     for field in content:
         value = getattr(given, field)
-        if value not in (None, []) and value != getattr(there, field):
+        if value not in (None, []) and not alike(value, getattr(there, field)):
             raise Conflict(
                 f"version {there.version!r} exists with another {field}; a version never changes: {instead}",
                 field=field,

@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
+from muniment.model.canonical import canonical
 from muniment.model.errors import Conflict, InvalidInput, TooLarge
 from muniment.model.facet import Facet, Facets, FacetSet, FacetType, FacetTypeChange, NewFacetType
 from muniment.model.ids import new_id
@@ -25,6 +26,8 @@ from muniment_server.store.receipts import Receipt
 
 DOCUMENT_LIMIT = 1_048_576
 """Bytes of a facet or schema as JSON."""
+WORK_LIMIT = 5_000_000
+"""Places of a facet times rules of its type, about a second's work."""
 WARNINGS = 10
 """Warnings that are told of one facet."""
 _TEXT = 200
@@ -48,7 +51,8 @@ def check_new_type(new: NewFacetType) -> None:
     try:
         _validator(msgspec.json.encode(new.schema))
     except (ValueError, jsonschema_rs.ValidationError) as error:
-        raise InvalidInput(f"schema is no JSON Schema: {_line(error)}", field="schema") from None
+        said = _line(str(error).partition("\n")[0])
+        raise InvalidInput(f"schema is no JSON Schema: {said}", field="schema") from None
 
 
 def _check_size(document: Any, field: str) -> None:
@@ -56,6 +60,42 @@ def _check_size(document: Any, field: str) -> None:
     size = len(msgspec.json.encode(document))
     if size > DOCUMENT_LIMIT:
         raise TooLarge(f"{field} has {size:,} bytes as JSON; the limit is {DOCUMENT_LIMIT:,}", field=field)
+
+
+def _weight(schema: Any, root: Any, within: tuple[str, ...] = ()) -> int:
+    """How many rules one place of a document may be held to; a reference counts what it leads to, a circle once."""
+    total, waiting = 0, [schema]
+    while waiting and total <= WORK_LIMIT:
+        item = waiting.pop()
+        total += 1
+        if isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, dict):
+            for key, value in item.items():
+                if key in {"$ref", "$dynamicRef"} and isinstance(value, str):
+                    if value not in within:
+                        total += _weight(_at(root, value), root, (*within, value))
+                elif key not in {"$defs", "definitions"}:
+                    waiting.append(value)
+    return total
+
+
+def _at(root: Any, pointer: str) -> Any:
+    """What a local reference leads to."""
+    found = root
+    for part in pointer.lstrip("#").split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901 - the same part, unescaped
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _nodes(document: Any) -> int:
+    count, waiting = 0, [document]
+    while waiting:
+        item = waiting.pop()
+        count += 1
+        waiting.extend(item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+    return count
 
 
 def _refuse(uri: str) -> Any:
@@ -71,8 +111,9 @@ def _validator(schema: bytes) -> Any:
     )  # fmt: skip
 
 
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0][:_TEXT]
+def _line(text: str) -> str:
+    """The beginning of a text as one line, whatever is in it."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:_TEXT])
 
 
 def create_type_in(draft: Draft, new: NewFacetType) -> FacetType:
@@ -87,7 +128,7 @@ def create_type_in(draft: Draft, new: NewFacetType) -> FacetType:
                 description=new.description, created_at=draft.time, position=position,
             ),
         )  # fmt: skip
-    elif type_of(there).schema != new.schema:
+    elif canonical(type_of(there).schema) != canonical(new.schema):  # to Python 1 is true
         raise Conflict(
             f"facet type {new.name!r} has a version {version} with another schema; leave version out for the next one",
             field="schema",
@@ -170,17 +211,22 @@ def set_facet_in(draft: Draft, record: str, name: str, value: dict[str, Any] | N
     facet, warnings = (None, []) if value is None else _judged(draft.latest("facet_type", name), name, value)
     said = None if facet is None else msgspec.to_builtins(facet)
     done = draft.set_belonging("facets", held, name, said)
-    return FacetSet(name=name, facet=facet, warnings=warnings, changed=done, position=draft.last_position)
+    return FacetSet(
+        record=held.record.id, name=name, facet=facet, warnings=warnings, changed=done, position=draft.last_position
+    )
 
 
 def _judged(held: Held | None, name: str, value: dict[str, Any]) -> tuple[Facet, list[str]]:
     kind = None if held is None else type_of(held)
     if kind is None or kind.lifecycle != "active" or kind.mode == "off":
         return Facet(value=value), []
+    work = _weight(kind.schema, kind.schema) * _nodes(value)
+    if work > WORK_LIMIT:
+        raise TooLarge(f"facet {name[:100]!r} is too large for its type to check ({work:,} steps)", field="value")
     warnings = []
     for error in _validator(msgspec.json.encode(kind.schema)).iter_errors(value):
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
-        warnings.append(f"value{path}: {error.message.splitlines()[0][:_TEXT]}")
+        warnings.append(f"value{_line(path)}: {_line(error.message)}")
         if len(warnings) == WARNINGS:
             break
     if warnings and kind.mode == "enforce":

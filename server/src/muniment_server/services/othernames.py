@@ -62,7 +62,7 @@ def name_in(draft: Draft, held: Held, name: OtherName, url: str | None) -> NameS
             field="name",
         )
     done = draft.set_belonging("names", held, whole, {"url": url})
-    return NameSet(changed=done, position=draft.last_position)
+    return NameSet(record=held.record.id, changed=done, position=draft.last_position)
 
 
 def take(
@@ -75,7 +75,8 @@ def take(
     def act(draft: Draft) -> NameSet:
         there = draft.find_called(whole)
         done = there is not None and draft.set_belonging("names", there, whole, None)
-        return NameSet(changed=done, position=draft.last_position)
+        record = None if there is None else there.record.id
+        return NameSet(record=record, changed=done, position=draft.last_position)
 
     return Change(ref.no, scope.principal, "name.take", act, receipt)
 

@@ -106,6 +106,21 @@ class Blobs:
         except Exception as error:
             raise self._translated(error) from error
 
+    async def whole(self, location: str) -> AsyncIterator[bytes]:
+        """All bytes at a location, in pieces, however many they are.
+
+        Raises:
+            NotFound, Unavailable: as `get`.
+        """
+        import obstore  # noqa: PLC0415
+
+        try:
+            found = await obstore.get_async(self._store, location)
+            async for chunk in found.stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
+        except Exception as error:
+            raise self._translated(error) from error
+
     async def delete(self, location: str) -> None:
         """Delete bytes, if they are there, and what a process that died left of them.
 

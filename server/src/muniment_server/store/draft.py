@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from muniment.model.canonical import canonical, salted
+from muniment.model.canonical import alike, canonical, salted
 from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import Conflict, InvalidInput
 from muniment.model.evaluation import Evaluation
@@ -82,7 +82,7 @@ class Draft(Lookup):
     def replace(self, kind: str, held: Held, record: Record) -> Held:
         """A new version of a record. The same content again changes nothing."""
         held = self._newest(held)
-        if msgspec.structs.replace(record, position=held.record.position) == held.record:
+        if alike(msgspec.structs.replace(record, position=held.record.position), held.record):
             return held
         made = msgspec.structs.replace(held, record=msgspec.structs.replace(record, position=self.position))
         found = words_of(record)
@@ -149,12 +149,11 @@ class Draft(Lookup):
 
     def set_belonging(self, family: str, held: Held, name: str, given: Any) -> bool:
         """Let a name of a record have another record or document from now on, or nothing; whether that is news."""
-        content, now = content_of(given), self.belonging(family, held, name)
-        said = None if content is None else content.said
-        if now == said:
+        content, now = content_of(given), self.content(family, held, name)
+        if (None if now is None else now.stored) == (None if content is None else content.stored):
             return False
         self._belongings.put((family, held.no, name), held, content, had=now is not None)
-        self._body(held).setdefault(family, {})[name] = said
+        self._body(held).setdefault(family, {})[name] = None if content is None else content.said
         return True
 
     def add_link(self, upstream: Held, downstream: Held, type_: str, role: str, run: Held | None, source: str) -> bool:

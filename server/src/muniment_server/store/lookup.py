@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from muniment_server.store import belongings, current
-from muniment_server.store.belongings import Waiting
+from muniment_server.store.belongings import Content, Waiting
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import KINDS, Key, name_of
 from muniment_server.store.transaction import Transaction
@@ -78,15 +78,17 @@ class Lookup:
 
     def belonging(self, family: str, held: Held, name: str) -> Any:
         """What a name of a record has now: the id of a record or a document; None is nothing."""
+        found = self.content(family, held, name)
+        return None if found is None else found.said
+
+    def content(self, family: str, held: Held, name: str) -> Content | None:
+        """What a name of a record has now, as it is stored too."""
         key = (family, held.no, name)
         for waiting in (self._belongings, self.transaction.belongings):
             if key in waiting.changed:
-                found = waiting.changed[key][0]
-                break
-        else:
-            known = held.no <= self.old
-            found = belongings.find(self.connection, self.project_id, family, held.no, name) if known else None
-        return None if found is None else found.said
+                return waiting.changed[key][0]
+        known = held.no <= self.old
+        return belongings.find(self.connection, self.project_id, family, held.no, name) if known else None
 
     def find_alias(self, held: Held, name: str) -> Held | None:
         """The record that an alias of another means now."""
@@ -96,17 +98,13 @@ class Lookup:
     def find_called(self, name: str) -> Held | None:
         """The record that another system's name means now."""
         found = self._belongings.called(name) or self.transaction.belongings.called(name)
-        if found is not None:
-            return self.find_any(found)
-        if ("called", name) in self.transaction.absent:
-            return None
-        found = self.transaction.called.get(name) or belongings.record_called(self.connection, self.project_id, name)
+        if found is None and ("called", name) not in self.transaction.absent:
+            found = self.transaction.called.get(name) or belongings.record_called(
+                self.connection, self.project_id, name
+            )
         held = None if found is None else self.find_any(found)
-        if held is None:
-            return None
-        key = ("names", held.no, name)  # which may have been taken since
-        taken = any(key in waiting.changed for waiting in (self._belongings, self.transaction.belongings))
-        return None if taken else held
+        # it may have been taken since
+        return held if held is not None and self.content("names", held, name) is not None else None
 
     def latest(self, kind: str, owner: str) -> Held | None:
         """The youngest record of a kind that belongs to another, such as a model's latest version."""

@@ -138,7 +138,7 @@ def _attached(draft: Draft, op: Op, artifact: str | None) -> Body:
         draft.state.attachments[op.target] = left
         draft.bodies.setdefault(op.target, {}).setdefault("artifacts", {})[path] = artifact
     answer = None if artifact is None else draft.state.answer(artifact)
-    return {"path": path, "artifact": answer, "changed": changed, "position": draft.last}
+    return {"record": op.target, "path": path, "artifact": answer, "changed": changed, "position": draft.last}
 
 
 def _collect(draft: Draft, op: Op, index: int) -> Body:
@@ -167,7 +167,7 @@ def _facet(draft: Draft, op: Op, index: int) -> Body:
     if changed:
         draft.state.facets[op.target] = {key: item for key, item in {**has, name: facet}.items() if item is not None}
         draft.bodies.setdefault(op.target, {}).setdefault("facets", {})[name] = facet
-    return {"name": name, "facet": facet, "warnings": [], "changed": changed, "position": draft.last}
+    return {"record": op.target, "name": name, "facet": facet, "warnings": [], "changed": changed, "position": draft.last}
 
 
 COMMANDS = {

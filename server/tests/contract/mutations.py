@@ -385,7 +385,7 @@ MUTATIONS = (
         "no-op writes a revision",
         "store/draft.py",
         (
-            "        if msgspec.structs.replace(record, position=held.record.position) == held.record:\n"
+            "        if alike(msgspec.structs.replace(record, position=held.record.position), held.record):\n"
             "            return held\n"
         ),
         "",

@@ -37,13 +37,6 @@ CATALOG_MUTATIONS = (
     ),
     Mutation(
         "versions",
-        "numbers of one transaction repeat",
-        DRAFT,
-        "        transaction.numbers.update(self._numbers)\n",
-        "",
-    ),
-    Mutation(
-        "versions",
         "a digest of one transaction is not seen",
         DRAFT,
         "        transaction.contents = {**self._contents, **transaction.contents}  # the oldest stays\n",
@@ -60,8 +53,8 @@ CATALOG_MUTATIONS = (
         "aliases",
         "the same meaning is written again",
         DRAFT,
-        "        if now == said:\n",
-        "        if False:\n",
+        "if (None if now is None else now.stored) == (None if content is None else content.stored):",
+        "if False:",
     ),
     Mutation(
         "artifacts",

@@ -257,16 +257,55 @@ def test_a_number_never_gets_another_schema(door: Door, first: dict[str, Any], s
     assert exactly(door("GET", f"{BASE}/facet-types/a/versions/1")[1]["schema"]) == exactly(first)
 
 
-@pytest.mark.parametrize("reference", ["#/$defs/team", "#team", "urn:example:team"])
+@pytest.mark.parametrize("reference", ["#/$defs/team", "#/%24defs/team", "#/$defs/either/anyOf/0"])
 def test_references_within_a_schema_are_followed(door: Door, run: str, reference: str) -> None:
-    team = {"$anchor": "team", "type": "string"}
-    if reference.startswith("urn:"):
-        team = {"$id": reference, "type": "string"}
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": {"team": team},
-              "properties": {"team": {"$ref": reference}}}  # fmt: skip
+    team = {"type": "string"}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://example.com/owner",
+              "$defs": {"team": team, "either": {"anyOf": [team]}}, "properties": {"team": {"$ref": reference}}}  # fmt: skip
     assert exactly(door.made("facet-types", {"name": "owner", "schema": schema})["schema"]) == exactly(schema)
     put(door, run, "owner", {"team": "risk"})
     assert "value.team" in door.refused("PUT", f"records/{run}/facets/owner", {"value": {"team": 1}})["detail"]
+
+
+def test_references_whose_cost_cannot_be_known_are_refused(door: Door) -> None:
+    odd = (
+        {"$defs": {"a": {"$anchor": "t"}}, "$ref": "#t"}, {"$defs": {"a": {"$id": "urn:x:t"}}, "$ref": "urn:x:t"},
+        {"$dynamicRef": "#t"}, {"properties": {"a": {"$id": "https://example.com/inner"}}},
+    )  # fmt: skip
+    for schema in odd:
+        door.refused("POST", "facet-types", {"name": "owner", "schema": schema})
+
+
+def _doubling(levels: int, reference: str) -> dict[str, Any]:
+    """A schema that holds one place of a document to twice as many rules with each level."""
+    made: dict[str, Any] = {f"d{at}": {"anyOf": [{"$ref": f"{reference}d{at + 1}"}] * 2} for at in range(levels)}
+    return {"$defs": {**made, f"d{levels}": {"type": "string"}}, "$ref": f"{reference}d0"}
+
+
+@pytest.mark.parametrize("reference", ["#/$defs/", "#/%24defs/"])
+def test_a_schema_that_would_take_for_ever_is_refused(door: Door, run: str, reference: str) -> None:
+    started = time.monotonic()
+    many = door.refused("POST", "facet-types", {"name": "a", "schema": _doubling(40, reference)})
+    assert many["code"] == "too_large"
+    door.made("facet-types", {"name": "a", "schema": _doubling(14, reference)})
+    large = {"value": {"x": list(range(20_000))}}
+    assert door.refused("PUT", f"records/{run}/facets/a", large)["code"] == "too_large"
+    # a circle that comes back twice at one place doubles with every level of the document
+    twice = {"$ref": "#/properties/x"}
+    circle = {"properties": {"x": {"allOf": [{"properties": {"y": twice}}, {"properties": {"y": twice}}]}}}
+    door.made("facet-types", {"name": "b", "schema": circle})
+    deep: dict[str, Any] = {}
+    for _ in range(28):
+        deep = {"y": deep}
+    assert door.refused("PUT", f"records/{run}/facets/b", {"value": {"x": deep}})["code"] == "too_large"
+    tree = {"$defs": {"node": {"properties": {"left": {"$ref": "#/$defs/node"}, "right": {"$ref": "#/$defs/node"}}}},
+            "$ref": "#/$defs/node"}  # fmt: skip
+    door.made("facet-types", {"name": "tree", "schema": tree})
+    leaves: dict[str, Any] = {}
+    for _ in range(12):
+        leaves = {"left": leaves, "right": {}}
+    put(door, run, "tree", leaves)
+    assert time.monotonic() - started < 30, "bounded, not measured"
 
 
 @pytest.mark.parametrize(

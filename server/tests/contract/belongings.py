@@ -167,7 +167,14 @@ def _facet(draft: Draft, op: Op, index: int) -> Body:
     if changed:
         draft.state.facets[op.target] = {key: item for key, item in {**has, name: facet}.items() if item is not None}
         draft.bodies.setdefault(op.target, {}).setdefault("facets", {})[name] = facet
-    return {"record": op.target, "name": name, "facet": facet, "warnings": [], "changed": changed, "position": draft.last}
+    return {
+        "record": op.target,
+        "name": name,
+        "facet": facet,
+        "warnings": [],
+        "changed": changed,
+        "position": draft.last,
+    }
 
 
 COMMANDS = {

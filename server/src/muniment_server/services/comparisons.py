@@ -127,6 +127,11 @@ def history(
     )
 
 
+_FAMILIES = ("params", "tags", "aliases", "artifacts", "facets", "names")
+"""What a revision says by name, beside the record's own fields."""
+_PREFIXES = tuple(f"{family}." for family in _FAMILIES)
+
+
 def _applied(state: dict[str, Any], kind: str, body: dict[str, Any] | None) -> list[FieldChange]:
     """What a revision changes in the fields known so far, which follow it."""
     if body is None:
@@ -135,15 +140,15 @@ def _applied(state: dict[str, Any], kind: str, body: dict[str, Any] | None) -> l
     after: dict[str, Any] = {}
     if kind in body:
         now = flat(body[kind])
-        gone = [name for name in state if name not in now and not name.startswith(("params.", "tags.", "aliases."))]
+        gone = [name for name in state if name not in now and not name.startswith(_PREFIXES)]
         after.update(dict.fromkeys((name for name in gone if not name.startswith("links.")), None))
         after.update(now)
-    for family in ("params", "tags", "aliases"):
+    for family in _FAMILIES:
         after.update({f"{family}.{name}": value for name, value in (body.get(family) or {}).items()})
     for link in body.get("links") or ():
         name = f"links.{link['type']}.{link['upstream']}" + (f".{link['role']}" if link["role"] else "")
         after[name] = link["source"]
-    for name in body.keys() - {kind, "params", "tags", "aliases", "links"}:
+    for name in body.keys() - {kind, "links", *_FAMILIES}:
         after[name] = body[name]
     changes = [
         FieldChange(field=name, before=state.get(name), after=value)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
 from muniment.model.canonical import canonical
@@ -13,6 +11,7 @@ from muniment.model.errors import Conflict, InvalidInput, TooLarge
 from muniment.model.facet import Facet, Facets, FacetSet, FacetType, FacetTypeChange, NewFacetType
 from muniment.model.ids import new_id
 from muniment.model.names import check_document, check_name
+from muniment_server.policy import schemas
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
 from muniment_server.services.experiments import changed
@@ -26,11 +25,8 @@ from muniment_server.store.receipts import Receipt
 
 DOCUMENT_LIMIT = 1_048_576
 """Bytes of a facet or schema as JSON."""
-WORK_LIMIT = 5_000_000
-"""Places of a facet times rules of its type, about a second's work."""
 WARNINGS = 10
 """Warnings that are told of one facet."""
-_TEXT = 200
 
 
 def create_type(
@@ -48,11 +44,7 @@ def check_new_type(new: NewFacetType) -> None:
     if new.version is not None and not 0 < new.version < 2**31:
         raise InvalidInput(f"version must be 1 or more, not {new.version}", field="version")
     _check_size(new.schema, "schema")
-    try:
-        _validator(msgspec.json.encode(new.schema))
-    except (ValueError, jsonschema_rs.ValidationError) as error:
-        said = _line(str(error).partition("\n")[0])
-        raise InvalidInput(f"schema is no JSON Schema: {said}", field="schema") from None
+    schemas.check(new.schema)
 
 
 def _check_size(document: Any, field: str) -> None:
@@ -60,60 +52,6 @@ def _check_size(document: Any, field: str) -> None:
     size = len(msgspec.json.encode(document))
     if size > DOCUMENT_LIMIT:
         raise TooLarge(f"{field} has {size:,} bytes as JSON; the limit is {DOCUMENT_LIMIT:,}", field=field)
-
-
-def _weight(schema: Any, root: Any, within: tuple[str, ...] = ()) -> int:
-    """How many rules one place of a document may be held to; a reference counts what it leads to, a circle once."""
-    total, waiting = 0, [schema]
-    while waiting and total <= WORK_LIMIT:
-        item = waiting.pop()
-        total += 1
-        if isinstance(item, list):
-            waiting.extend(item)
-        elif isinstance(item, dict):
-            for key, value in item.items():
-                if key in {"$ref", "$dynamicRef"} and isinstance(value, str):
-                    if value not in within:
-                        total += _weight(_at(root, value), root, (*within, value))
-                elif key not in {"$defs", "definitions"}:
-                    waiting.append(value)
-    return total
-
-
-def _at(root: Any, pointer: str) -> Any:
-    """What a local reference leads to."""
-    found = root
-    for part in pointer.lstrip("#").split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901 - the same part, unescaped
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
-
-
-def _nodes(document: Any) -> int:
-    count, waiting = 0, [document]
-    while waiting:
-        item = waiting.pop()
-        count += 1
-        waiting.extend(item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
-    return count
-
-
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"{uri[:100]} lies elsewhere, and references are not followed")
-
-
-@lru_cache(maxsize=256)
-def _validator(schema: bytes) -> Any:
-    """The validator of a schema; its patterns take time in proportion to what they look at."""
-    return jsonschema_rs.validator_for(
-        msgspec.json.decode(schema), retriever=_refuse, validate_formats=True,
-        pattern_options=jsonschema_rs.RegexOptions(),
-    )  # fmt: skip
-
-
-def _line(text: str) -> str:
-    """The beginning of a text as one line, whatever is in it."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:_TEXT])
 
 
 def create_type_in(draft: Draft, new: NewFacetType) -> FacetType:
@@ -220,15 +158,7 @@ def _judged(held: Held | None, name: str, value: dict[str, Any]) -> tuple[Facet,
     kind = None if held is None else type_of(held)
     if kind is None or kind.lifecycle != "active" or kind.mode == "off":
         return Facet(value=value), []
-    work = _weight(kind.schema, kind.schema) * _nodes(value)
-    if work > WORK_LIMIT:
-        raise TooLarge(f"facet {name[:100]!r} is too large for its type to check ({work:,} steps)", field="value")
-    warnings = []
-    for error in _validator(msgspec.json.encode(kind.schema)).iter_errors(value):
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
-        warnings.append(f"value{_line(path)}: {_line(error.message)}")
-        if len(warnings) == WARNINGS:
-            break
+    warnings = schemas.wrong(kind.schema, value, WARNINGS)
     if warnings and kind.mode == "enforce":
         raise InvalidInput(
             f"facet {name[:100]!r} is not what version {kind.version} of its type says: {warnings[0]}", field="value"

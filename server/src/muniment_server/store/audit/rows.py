@@ -116,6 +116,17 @@ def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, h
     yield from _differences(project, "links", expected["links"], _stored_links(connection, project_id, low, high))
 
 
+_DEFAULTS = {
+    kind.name: {
+        field.name: msgspec.to_builtins(field.default)
+        for field in msgspec.structs.fields(kind.struct)
+        if field.default is not msgspec.NODEFAULT and field.default is None
+    }
+    for kind in KINDS.values()
+}
+"""What a record has that was written by a release that did not know a field yet."""
+
+
 def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -> dict[str, _Versions]:
     """What the tables must hold, by table and then by (number, …, valid_from)."""
     made: dict[str, _Versions] = {name: {} for name in (*KINDS, "params", "tags", *FAMILIES, "links", "scores")}
@@ -135,7 +146,7 @@ def _replayed(connection: sa.Connection, project_id: int, low: int, high: int) -
             for name, value in body["evaluation"]["metrics"].items():
                 made["scores"][row.record, name, row.position] = (None, None if value == "NaN" else float(value))
         if row.kind in body:
-            whole = (canonical(body[row.kind]),)
+            whole = (canonical({**_DEFAULTS[row.kind], **body[row.kind]}),)
             _begin(made[row.kind], still, (row.kind, row.record), (row.record,), row.position, whole)
         for name, value in (body.get("params") or {}).items():
             made["params"][row.record, name, row.position] = (None, value, param_number(value))

@@ -261,7 +261,8 @@ def test_a_number_never_gets_another_schema(door: Door, first: dict[str, Any], s
 def test_references_within_a_schema_are_followed(door: Door, run: str, reference: str) -> None:
     team = {"type": "string"}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://example.com/owner",
-              "$defs": {"team": team, "either": {"anyOf": [team]}}, "properties": {"team": {"$ref": reference}}}  # fmt: skip
+              "$defs": {"team": team, "either": {"anyOf": [team]}},
+              "properties": {"team": {"$ref": reference}}}  # fmt: skip
     assert exactly(door.made("facet-types", {"name": "owner", "schema": schema})["schema"]) == exactly(schema)
     put(door, run, "owner", {"team": "risk"})
     assert "value.team" in door.refused("PUT", f"records/{run}/facets/owner", {"value": {"team": 1}})["detail"]

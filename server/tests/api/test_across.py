@@ -123,3 +123,26 @@ def test_search_asks_every_project(two: Two) -> None:
     assert [item["name"] for item in only["platform"]["datasets"]] == ["customers"]
     assert two.door("POST", "/v1/search", {"kind": "run", "projects": ["nowhere"]})[0] == 404
     assert two.door("POST", "/v1/search", {"kind": "run", "as_of": 3})[0] == 400
+
+
+def test_what_a_job_reads_and_writes_is_rolled_up_from_its_runs(door: Door) -> None:
+    door.made("jobs", {"name": "train", "namespace": "airflow"})
+    for name in ("raw", "clean"):
+        door.made("datasets", {"name": name})
+        for version in ("1", "2"):
+            door.made(f"datasets/{name}/versions", {"version": version})
+    positions = []
+    for number in range(3):
+        run = door.made("runs", {"experiment": "churn", "job": "airflow/train"})["id"]
+        used = {"upstream": f"dataset:raw@{1 + number % 2}", "downstream": run, "type": "used"}
+        made = {"upstream": run, "downstream": "dataset:clean@1", "type": "generated"}
+        positions.append(door.made("links", {"links": [used, made] if number == 2 else [used]})["position"])
+    other = door.made("runs", {"experiment": "churn"})["id"]
+    door.made("links", {"links": [{"upstream": "dataset:clean@2", "downstream": other, "type": "used"}]})
+    status, found = door("GET", "/v1/projects/default/jobs/airflow%2Ftrain/data")
+    assert status == 200, found
+    assert (found["runs"], found["truncated"]) == (3, False)
+    assert [(item["name"], item["runs"], item["position"]) for item in found["inputs"]] == [("raw", 3, positions[2])]
+    assert [(item["name"], item["runs"]) for item in found["outputs"]] == [("clean", 1)]
+    past = door("GET", f"/v1/projects/default/jobs/airflow%2Ftrain/data?as_of={positions[1]}")[1]
+    assert (past["runs"], [item["runs"] for item in past["inputs"]], past["outputs"]) == (2, [2], [])

@@ -42,3 +42,26 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     type: str | msgspec.UnsetType | None = msgspec.UNSET
     description: str | msgspec.UnsetType | None = msgspec.UNSET
     lifecycle: Literal["active", "deleted"] | msgspec.UnsetType = msgspec.UNSET
+
+
+class JobDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset as a job reads or writes it."""
+
+    dataset: Id
+    name: str
+    runs: int
+    """Runs of the job that did."""
+    position: int
+    """Since when the latest of their links holds."""
+
+
+class JobData(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job reads and writes, rolled up from the links of its runs."""
+
+    job: Job
+    runs: int
+    """Runs that were looked at."""
+    truncated: bool
+    """Whether there are more, which are older."""
+    inputs: list[JobDataset]
+    outputs: list[JobDataset]

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from muniment.model.ids import new_id
-from muniment.model.job import Job, JobChange, NewJob
+from muniment.model.job import Job, JobChange, JobData, JobDataset, NewJob
+from muniment.model.link import Direction
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
+from muniment_server.services.lineage import display_name, owners_of
+from muniment_server.services.references import resolve
 from muniment_server.services.workspace import Change, Workspace
+from muniment_server.store import asking, links
 from muniment_server.store.draft import Draft
+from muniment_server.store.reader import Reader
 from muniment_server.store.receipts import Receipt
+
+RUNS_LIMIT = 10_000
+"""Runs of a job that are looked at for its data, the youngest."""
 
 
 def create(
@@ -52,3 +60,40 @@ def update(
         return made
 
     return Change(ref.no, scope.principal, "job.update", act, receipt)
+
+
+def data(workspace: Workspace, scope: Scope, project: str, key: str, as_of: int | str | None = None) -> JobData:
+    """What a job reads and writes, now or as of the past."""
+
+    def ask(reader: Reader) -> JobData:
+        held = resolve(reader, key, "job", "job")
+        assert isinstance(held.record, Job)
+        numbers = asking.runs_of_job(reader, held.record.id, RUNS_LIMIT + 1)
+        looked = numbers[:RUNS_LIMIT]
+        return JobData(
+            job=held.record,
+            runs=len(looked),
+            truncated=len(numbers) > RUNS_LIMIT,
+            inputs=_datasets(reader, looked, "downstream", "used"),
+            outputs=_datasets(reader, looked, "upstream", "generated"),
+        )
+
+    return catalog.read(workspace, scope, project, as_of, ask)
+
+
+def _datasets(reader: Reader, runs: list[int], end: Direction, type_: str) -> list[JobDataset]:
+    """The datasets of which versions are at the other end of the runs' links."""
+    near, far = (0, 1) if end == "downstream" else (1, 0)
+    rows = list(links.touching(reader.connection, reader.project_id, end, runs, reader.as_of, type_))
+    versions = reader.names("dataset_version", sorted({row[far] for row in rows}))
+    owners = owners_of(reader, versions.values())
+    by_dataset: dict[str, tuple[set[int], int]] = {}
+    for row in rows:
+        if row[far] in versions:
+            users, last = by_dataset.get(versions[row[far]].dataset, (set(), 0))
+            by_dataset[versions[row[far]].dataset] = users | {row[near]}, max(last, row[6])
+    found = [
+        JobDataset(dataset=key, name=display_name("dataset", owners[key], owners), runs=len(users), position=last)
+        for key, (users, last) in by_dataset.items()
+    ]
+    return sorted(found, key=lambda item: (-item.runs, item.name))

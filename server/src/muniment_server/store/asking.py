@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
+
 from muniment_server.store import current
 from muniment_server.store.reader import Reader
-from muniment_server.store.tables import dataset_versions, evaluations
+from muniment_server.store.tables import dataset_versions, evaluations, runs
 
 
 def evaluations_on(reader: Reader, dataset_version: str, part: str | None) -> list[Any]:
@@ -49,3 +51,14 @@ def latest_dataset_versions(reader: Reader, limit: int) -> dict[int, Any]:
         .limit(limit)
     )
     return {row.no: current.to_record("dataset_version", row) for row in reader.connection.execute(query)}
+
+
+def runs_of_job(reader: Reader, job: str, limit: int) -> list[int]:
+    """The numbers of a job's youngest runs."""
+    query = (
+        sa.select(runs.c.no)
+        .where(runs.c.project_id == reader.project_id, runs.c.job == job, current.at(runs, reader.as_of))
+        .order_by(runs.c.no.desc())
+        .limit(limit)
+    )
+    return list(reader.connection.scalars(query))

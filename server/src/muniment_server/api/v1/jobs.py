@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from muniment.model.job import Job, JobChange, NewJob
+from muniment.model.job import Job, JobChange, JobData, NewJob
 from muniment_server.api.routing import Call, Route
 from muniment_server.api.v1.experiments import AsOf
 from muniment_server.policy.access import Permission
@@ -26,6 +26,13 @@ async def get_job(call: Call) -> Job:
     return found
 
 
+async def get_job_data(call: Call) -> JobData:
+    """The datasets that a job reads and writes, rolled up from the links of its runs, now or as of the past."""
+    return await asyncio.to_thread(
+        jobs.data, call.workspace, call.scope, call.project, call.path["job"], call.query.as_of
+    )
+
+
 async def update_job(call: Call) -> Job:
     """Change a job; what is left out stays."""
     return await call.commit(
@@ -39,5 +46,8 @@ ROUTES = [
         body=NewJob, answer=Job, status=201,
     ),
     Route(method="GET", path=_ONE, handler=get_job, permission=Permission.READ, query=AsOf, answer=Job),
+    Route(
+        method="GET", path=f"{_ONE}/data", handler=get_job_data, permission=Permission.READ, query=AsOf, answer=JobData
+    ),
     Route(method="PATCH", path=_ONE, handler=update_job, permission=Permission.WRITE, body=JobChange, answer=Job),
 ]  # fmt: skip

@@ -105,7 +105,8 @@ def test_who_may_not_read_a_project_sees_an_opaque_node(two: Two) -> None:
 
 def test_what_is_not_there_is_refused_in_both(two: Two) -> None:
     before = heads(two)
-    for urn in ("urn:muniment:nowhere:dataset:customers@3", "urn:muniment:platform:dataset:customers@4", "urn:x:y:z:v"):
+    for urn in ("urn:muniment:nowhere:dataset:customers@3", "urn:muniment:platform:dataset:customers@4", "urn:x:y:z:v",
+                "urn:muniment:a%00b:dataset:customers@3"):  # fmt: skip
         link = {**two.link, "upstream": urn}
         status, refused = two.door("POST", "/v1/projects/default/links", {"links": [link]})
         assert status in {400, 404}, refused
@@ -123,6 +124,8 @@ def test_search_asks_every_project(two: Two) -> None:
     assert [item["name"] for item in only["platform"]["datasets"]] == ["customers"]
     assert two.door("POST", "/v1/search", {"kind": "run", "projects": ["nowhere"]})[0] == 404
     assert two.door("POST", "/v1/search", {"kind": "run", "as_of": 3})[0] == 400
+    for odd in ("a\x00b", "x" * 100, "", "A"):
+        assert two.door("POST", "/v1/search", {"kind": "run", "projects": [odd]})[0] == 400
 
 
 def test_what_a_job_reads_and_writes_is_rolled_up_from_its_runs(door: Door) -> None:

@@ -50,11 +50,11 @@ def attempt(mutation: Mutation, engine: str, examples: int, steps: int) -> Outco
         shutil.copytree(PACKAGE, folder / "muniment_server", ignore=shutil.ignore_patterns("__pycache__"))
         path = folder / "muniment_server" / mutation.file
         path.write_text(path.read_text("utf-8").replace(mutation.old, mutation.new), "utf-8")
-        which = "joins" if mutation in CATALOG_MUTATIONS else "random"
+        where, which = ("test_joining", "joins") if mutation in CATALOG_MUTATIONS else ("test_contract", "random")
         began = time.monotonic()
         done = subprocess.run(
             [
-                sys.executable, "-m", "pytest", "contract/test_contract.py", "-x", "-q", "-k", f"{engine} and {which}",
+                sys.executable, "-m", "pytest", f"contract/{where}.py", "-x", "-q", "-k", f"{engine} and {which}",
                 "-p", "no:cacheprovider", "--tb=short", "--show-capture=no", "--timeout=1800",
                 f"--basetemp={folder / 'temporary'}",
             ],

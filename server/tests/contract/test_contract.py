@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -19,7 +21,6 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from contract.driver import Clock, PostgresSite, Site, SqliteSite, small_constants
-from contract.joining import joining
 from contract.machine import Contract
 
 EXAMPLES = int(os.environ.get("MUNIMENT_CONTRACT_EXAMPLES", "8"))
@@ -35,12 +36,15 @@ def site(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Si
     return PostgresSite(request.getfixturevalue("postgres"))
 
 
-def _run(site: Site, folder: Path, number: int, *, joins: bool = False) -> None:
+def run(
+    site: Site, folder: Path, number: int, examples: int = EXAMPLES, narrowed: Callable[[Any], Any] | None = None
+) -> None:
+    """Drive stores of a site from a seed."""
     clock = Clock()
     whole = type(f"Contract{site.engine.title()}", (Contract,), {"site": site, "folder": folder, "clock": clock})
-    machine = joining(whole) if joins else whole
+    machine = whole if narrowed is None else narrowed(whole)
     phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if SHRINK else [])]
-    examples = EXAMPLES if site.engine == "sqlite" else max(1, EXAMPLES * 3 // 4)  # which is slower
+    examples = examples if site.engine == "sqlite" else max(1, examples * 3 // 4)  # which is slower
     given = settings(
         max_examples=examples,
         stateful_step_count=STEPS,
@@ -56,18 +60,15 @@ def _run(site: Site, folder: Path, number: int, *, joins: bool = False) -> None:
 
 
 def test_a_store_keeps_the_contract(site: Site, tmp_path: Path) -> None:
-    _run(site, tmp_path, 20261123)
+    run(site, tmp_path, 20261123)
 
 
 def test_a_store_keeps_the_contract_from_a_random_seed(site: Site, tmp_path: Path) -> None:
-    _run(site, tmp_path, _random_seed())
+    run(site, tmp_path, random_seed())
 
 
-def test_what_joins_records_keeps_the_contract(site: Site, tmp_path: Path) -> None:
-    _run(site, tmp_path, _random_seed(), joins=True)
-
-
-def _random_seed() -> int:
+def random_seed() -> int:
+    """A new seed, or the one that is asked for."""
     number = int(os.environ.get("MUNIMENT_CONTRACT_SEED", random.SystemRandom().randrange(2**32)))
     print(f"MUNIMENT_CONTRACT_SEED={number}")  # noqa: T201 - who sees it fail can repeat it
     return number

@@ -21,7 +21,8 @@ MARK = "here-it-is"
 """Stands where raw bytes come that no encoder would write."""
 ROUTES = (
     "project", "project change", "experiment", "experiment change", "run", "run change", "params", "tags", "erasure",
-    "points", "search", "batch", "job", "job change", "dataset", "dataset change", "dataset version", "model",
+    "points", "search", "search everywhere", "batch", "job", "job change", "dataset", "dataset change",
+    "dataset version", "model",
     "model change", "model version", "model version change", "alias", "evaluation", "links", "links end", "comparison",
     "attachment", "collection", "facet type", "facet type change", "facet", "note", "note change", "view",
     "view change", "name", "name end",
@@ -33,11 +34,12 @@ OBJECTS = {"facet type": "schema", "facet": "value", "view": "state", "view chan
 RAW = frozenset(
     (
         ("POST", "/v1/projects/{project}/artifacts"),
+        ("POST", "/v1/projects/{project}/import"),
         ("PUT", "/v1/projects/{project}/records/{record}/artifacts/{path:path}"),
     )
 )
-"""Routes that take any bytes, so no body is a bad one."""
-UNRECEIPTED = frozenset(("search", "comparison", "collection"))
+"""Routes that take any bytes: no artifact is a bad one, and bad lines of an import are reported."""
+UNRECEIPTED = frozenset(("search", "search everywhere", "comparison", "collection"))
 """Routes that keep no receipts: they write nothing, or what is true anyway however often they are repeated."""
 
 
@@ -104,7 +106,8 @@ def test_null_where_it_cannot_be(stage: Stage) -> None:
             "project": ["slug"], "experiment": ["name"], "experiment change": ["lifecycle"],
             "run": ["experiment", "kind", "state", "params", "tags"], "run change": ["name", "state"],
             "params": ["params"], "tags": ["tags"], "erasure": ["reason"], "points": ["series", "value"],
-            "search": ["where", "order_by", "limit", "kind", "count"], "batch": ["commands"],
+            "search": ["where", "order_by", "limit", "kind", "count"],
+            "search everywhere": ["where", "order_by", "limit", "kind", "count"], "batch": ["commands"],
             "attachment": ["path", "digest"], "collection": ["older_than", "dry_run"],
             "facet type": ["name", "schema", "mode"], "facet type change": ["mode", "lifecycle"], "facet": ["value"],
             "note": ["text"], "note change": ["text", "lifecycle"], "view": ["name", "page", "state"],

@@ -7,6 +7,7 @@ import msgspec
 from muniment.model.errors import InvalidInput
 from muniment.model.ids import parse_urn
 from muniment.model.link import Direction, Link, Node, WorkspaceLineage, WorkspaceLineageQuery
+from muniment.model.names import check_slug
 from muniment.model.search import Page, Query, WorkspacePage, WorkspaceQuery
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog, lineage, search
@@ -29,7 +30,7 @@ def search_all(workspace: Workspace, scope: Scope, query: WorkspaceQuery) -> Wor
     if query.page is not None:
         raise InvalidInput("page is of one project; ask it at /v1/projects/PROJECT/search", field="page")
     scope.require(Permission.READ)
-    slugs = query.projects
+    slugs = None if query.projects is None else [check_slug(slug, "projects") for slug in query.projects]
     if slugs is None:
         with workspace.store.read() as connection:
             slugs = [project.slug for _, project in projects.every(connection, scope)]
@@ -50,7 +51,7 @@ class _Gathered(msgspec.Struct):
 def lineage_of(workspace: Workspace, scope: Scope, query: WorkspaceLineageQuery) -> WorkspaceLineage:
     """What a record descends from, or what descends from it, over projects."""
     _check_time(query.as_of)
-    slug = parse_urn(query.record).project
+    slug = check_slug(parse_urn(query.record).project, "record")
     made = _Gathered()
     waiting = [(slug, query.record, 0)]
     asked: dict[tuple[str, str], int] = {}

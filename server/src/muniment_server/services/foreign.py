@@ -9,6 +9,7 @@ import msgspec
 from muniment.model.foreign import Foreign
 from muniment.model.ids import new_id, parse_urn
 from muniment.model.link import NewLink
+from muniment.model.names import check_slug
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
 from muniment_server.services.references import resolve
@@ -46,7 +47,7 @@ def of_links(workspace: Workspace, scope: Scope, project: str, given: Sequence[N
     for link in given:
         for end in (link.upstream, link.downstream):
             if end not in found and end.startswith("urn:") and parse_urn(end).project != project:
-                found[end] = find(workspace, scope, parse_urn(end).project, end)
+                found[end] = find(workspace, scope, check_slug(parse_urn(end).project, "a URN"), end)
     return found
 
 

@@ -112,6 +112,18 @@ class SchemaMismatch(Unavailable):
     code = "schema_mismatch"
 
 
+def misshapen(error: Exception, whole: str) -> InvalidInput:
+    """What msgspec says of a document of another shape, in our own words: the place first.
+
+    Args:
+        error: its `ValidationError`.
+        whole: what to call the document itself.
+    """
+    what, _, where = str(error).partition(" - at `")
+    place = where.rstrip("`").removeprefix("$").removeprefix(".") or whole
+    return InvalidInput(f"{place}: {what}", field=place)
+
+
 def all_errors() -> dict[str, type[MunimentError]]:
     """Every error class by its code, the base included."""
     found: dict[str, type[MunimentError]] = {}

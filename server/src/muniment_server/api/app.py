@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from starlette.routing import compile_path
 
-from muniment.model.errors import InvalidInput, MunimentError, NotFound
+from muniment.model.errors import InvalidInput, MunimentError, NotFound, misshapen
 from muniment.model.names import check_text
 from muniment_server.api import telemetry
 from muniment_server.api.incoming import body_of, chunks_of
@@ -183,10 +183,7 @@ def decode(decoder: Any, raw: bytes) -> Any:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        text = str(error)
-        what, _, where = text.partition(" - at `")
-        place = where.rstrip("`").removeprefix("$").removeprefix(".")
-        raise InvalidInput(f"{place or 'body'}: {what}", field=place or "body") from None
+        raise misshapen(error, "body") from None
     except msgspec.DecodeError as error:
         raise InvalidInput(f"the body cannot be read: {error}", field="body") from None
     except RecursionError:
@@ -214,9 +211,7 @@ def _query(route: Route, raw: bytes) -> Any:
     try:
         return msgspec.convert(given, route.query, strict=False)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `")
-        place = where.rstrip("`").removeprefix("$").removeprefix(".")
-        raise InvalidInput(f"{place or 'query'}: {what}", field=place or "query") from None
+        raise misshapen(error, "query") from None
 
 
 async def _answer(send: Send, route: Route, answer: Any, *, packed: bool) -> None:

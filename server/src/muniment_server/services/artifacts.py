@@ -114,9 +114,17 @@ async def give_up(workspace: Workspace, project_id: int, location: str) -> None:
     """Delete what arrived of an upload, unless a record speaks for it."""
     try:
         await asyncio.to_thread(artifacts.doom_upload, workspace.store, project_id, location, now())
-        await sweep(workspace, project_id)
     except Exception as error:  # noqa: BLE001 - what is left is deleted by the next collection
         _log.warning("an upload was given up and something may be left of it", location=location, error=str(error))
+    await _tidy(workspace, project_id)
+
+
+async def _tidy(workspace: Workspace, project_id: int) -> None:
+    """Sweep if that can be done now; if not, the next collection does."""
+    try:
+        await sweep(workspace, project_id)
+    except Exception as error:  # noqa: BLE001 - nothing that was asked for failed
+        _log.warning("bytes that nobody speaks for could not be deleted", error=str(error))
 
 
 async def sweep(workspace: Workspace, project_id: int) -> None:
@@ -177,8 +185,8 @@ async def _committed(workspace: Workspace, change: Change[M], received: Received
         await asyncio.shield(give_up(workspace, change.project_id, received.location))
         raise
     kept = made if isinstance(made, Artifact) else made.artifact
-    if kept is None or kept.location != received.location:  # the bytes were there already
-        await give_up(workspace, change.project_id, received.location)
+    if kept is None or kept.location != received.location:  # the bytes were there already, and these are doomed
+        await _tidy(workspace, change.project_id)
     return made
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from muniment.model import batch as commands
 from muniment.model.bulk import REFUSALS, Imported, Line, Refusal
-from muniment.model.errors import Conflict, InvalidInput, MunimentError, TooLarge
+from muniment.model.errors import Conflict, InvalidInput, MunimentError, TooLarge, misshapen
 from muniment.model.ids import parse_id
 from muniment.model.othername import spelled
 from muniment_server.policy.access import Permission, Scope
@@ -205,9 +205,7 @@ def _decoded(raw: bytes) -> Line:
     try:
         return _DECODER.decode(raw)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `")
-        place = where.rstrip("`").removeprefix("$").removeprefix(".") or "line"
-        raise InvalidInput(f"{place}: {what}", field=place) from None
+        raise misshapen(error, "line") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the line is no JSON: {str(error)[:200]}", field="line") from None
 

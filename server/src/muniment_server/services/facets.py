@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from muniment.model.canonical import canonical
+from muniment.model.canonical import alike
 from muniment.model.errors import Conflict, InvalidInput, TooLarge
 from muniment.model.facet import Facet, Facets, FacetSet, FacetType, FacetTypeChange, NewFacetType
 from muniment.model.ids import new_id
@@ -66,7 +66,7 @@ def create_type_in(draft: Draft, new: NewFacetType) -> FacetType:
                 description=new.description, created_at=draft.time, position=position,
             ),
         )  # fmt: skip
-    elif canonical(type_of(there).schema) != canonical(new.schema):  # to Python 1 is true
+    elif not alike(type_of(there).schema, new.schema):
         raise Conflict(
             f"facet type {new.name!r} has a version {version} with another schema; leave version out for the next one",
             field="schema",

@@ -65,8 +65,8 @@ def as_seen_from(
     found: Abroad = {}
     for link in given:
         for end in (link.upstream, link.downstream):
-            there = abroad.get(end) or find(workspace, scope, project, end)
-            found[end] = there
+            if end not in found:
+                found[end] = abroad.get(end) or find(workspace, scope, project, end)
     return {end: there for end, there in found.items() if there.slug != slug} | {
         end: msgspec.structs.replace(there, slug="") for end, there in found.items() if there.slug == slug
     }

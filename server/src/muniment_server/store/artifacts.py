@@ -33,7 +33,9 @@ def doom_upload(store: Store, project_id: int, location: str, now: datetime) -> 
     """Say that bytes will not be spoken for, unless a record does."""
     with store.write() as connection:
         heads.lock(connection, project_id)  # so that no two wait for each other over several rows
-        if connection.execute(_at(project_id, location).values(state="doomed")).rowcount:
+        if connection.execute(
+            sa.update(uploads).where(*_arriving(project_id, location)).values(state="doomed")
+        ).rowcount:
             return
         # a collection may have swept the location and forgotten it before the bytes were there
         if not _known(connection, project_id, location):
@@ -49,12 +51,6 @@ def _known(connection: sa.Connection, project_id: int, location: str) -> bool:
         artifacts.c.lifecycle == "active",
     )  # fmt: skip
     return bool(connection.scalar(sa.select(sa.or_(doomed, kept))))
-
-
-def _at(project_id: int, location: str) -> sa.Update:
-    return sa.update(uploads).where(
-        uploads.c.project_id == project_id, uploads.c.location == location, uploads.c.state == "arriving"
-    )
 
 
 def is_arriving(draft: Draft, location: str) -> bool:

@@ -103,8 +103,12 @@ class Lookup:
                 self.connection, self.project_id, name
             )
         held = None if found is None else self.find_any(found)
-        # it may have been taken since
-        return held if held is not None and self.content("names", held, name) is not None else None
+        if held is None:
+            return None
+        for waiting in (self._belongings, self.transaction.belongings):  # it may have been taken since
+            if ("names", held.no, name) in waiting.changed:
+                return held if waiting.changed["names", held.no, name][0] is not None else None
+        return held
 
     def latest(self, kind: str, owner: str) -> Held | None:
         """The youngest record of a kind that belongs to another, such as a model's latest version."""

@@ -282,14 +282,20 @@ class Client:
         query = _query(system=system, namespace=namespace, name=name)
         return self.call("GET", f"{self._base}/names{query}", NamedRecord)
 
-    def import_lines(self, lines: Iterable[Line | bytes], *, writer: str | None = None) -> Imported:
+    def import_lines(
+        self, lines: Iterable[Line | bytes], *, writer: str | None = None, after: int | None = None
+    ) -> Imported:
         """Take in many commands; what is refused is reported, and the others go on.
 
         Args:
             lines: commands, or lines of NDJSON as they are.
             writer: 32 hex digits that stand for this stream; sent again with the same, it goes on where it broke off.
+            after: how far the writer must have come; then every line says where it is `at`.
+
+        Raises:
+            Conflict: the writer has come elsewhere than `after`; an empty stream without it tells where.
         """
-        target = f"{self._base}/import{_query(writer=writer)}"
+        target = f"{self._base}/import{_query(writer=writer, after=after)}"
         opened = self.open("POST", target, {"Content-Type": "application/x-ndjson"}, transfer.ndjson(lines))
         return msgspec.msgpack.decode(b"".join(opened.chunks), type=Imported)
 

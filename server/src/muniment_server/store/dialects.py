@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -93,7 +94,7 @@ def _filtered_sqlite(element: filtered, compiler: SQLCompiler, **options: Any) -
     return f"(+{column} IN (SELECT value FROM json_each({numbers})))"  # noqa: S608 - both are SQL already
 
 
-def numbers_for(dialect: str, numbers: list[int]) -> Any:
+def numbers_for(dialect: str, numbers: Sequence[int]) -> Any:
     """Numbers as `among` wants them on an engine."""
     return msgspec.json.encode(numbers).decode() if dialect == "sqlite" else numbers
 

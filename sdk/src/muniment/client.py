@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable
 from pathlib import Path as Path_
@@ -66,6 +67,13 @@ class Client:
         self.project = project
         self._transport = open_transport(url)
         self._base = f"/v1/projects/{quote(project, safe='')}"
+
+    def of_project(self, project: str) -> Client:
+        """A client of another project by the same connection, which stays this one's to close."""
+        made = copy.copy(self)
+        made.project = project
+        made._base = f"/v1/projects/{quote(project, safe='')}"  # noqa: SLF001 - it is of this class
+        return made
 
     def close(self) -> None:
         """Close the connection; an embedded store is sealed."""

@@ -28,6 +28,7 @@ settings.register_profile("ci", deadline=None, suppress_health_check=list(Health
 settings.load_profile("ci")
 
 ENGINES = ("sqlite", "postgresql")
+os.environ["MUNIMENT_SPOOL"] = tempfile.mkdtemp(prefix="muniment-test-spool-")  # not the user's own
 
 
 class Postgres:

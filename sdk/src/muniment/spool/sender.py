@@ -25,7 +25,7 @@ from muniment.spool.reader import Damaged, Entry, Reader
 STREAM_BYTES = 8 * 1024 * 1024
 """Bytes of one stream, about."""
 GATHER_SECONDS = 1.0
-"""How long points wait for more of them, if nobody is in a hurry."""
+"""How long entries wait for more of them, if nobody is in a hurry; ``$MUNIMENT_GATHER_SECONDS`` says otherwise."""
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before the next try, while the store cannot be reached."""
 LOOK_SECONDS = 0.02
@@ -54,7 +54,8 @@ class Letters:
         self._mark: int | None = None
         self._reader = Reader(places)
         self._uploaded: list[tuple[int, Path]] = []
-        self._last = 0.0
+        self._last = time.monotonic()
+        self._gather = _gather_seconds()
 
     @property
     def alive(self) -> bool:
@@ -71,7 +72,7 @@ class Letters:
         extent, urgent = self._reader.extent()
         if extent <= self.done:
             return False
-        return urgent > self.done or time.monotonic() - self._last >= GATHER_SECONDS
+        return urgent > self.done or time.monotonic() - self._last >= self._gather
 
     def bring(self) -> None:
         """Bring everything that is there.
@@ -290,6 +291,13 @@ class Route(threading.Thread):
                 if about.project not in self._clients:
                     self._clients[about.project] = self._client(about)
                 self.letters[name] = Letters(name, places, about, self._clients[about.project])
+
+
+def _gather_seconds() -> float:
+    try:
+        return float(os.environ.get("MUNIMENT_GATHER_SECONDS", ""))
+    except ValueError:
+        return GATHER_SECONDS
 
 
 def writers(disk: Path) -> dict[str, tuple[list[Path], About]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -33,6 +34,8 @@ def demo(
     from muniment_server.commands import record  # noqa: PLC0415 - it imports scikit-learn
 
     target = url or store_url(store)
+    # nothing is sent before somebody asks, so that the demo has the same positions wherever it is recorded
+    os.environ.setdefault("MUNIMENT_GATHER_SECONDS", "3600")
     fluent.connect(target)
     try:
         if once and fluent.search("tags.demo = 'sweep'", limit=1, columns=[]):

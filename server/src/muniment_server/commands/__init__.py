@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the server's commands to the `muniment` command line. Called through an entry point."""
-    from muniment_server.commands import collect, demo, migrate, serve, verify  # noqa: PLC0415 - keep `muniment --help` quick
+    from muniment_server.commands import collect, demo, migrate, portable, serve, verify  # noqa: PLC0415 - keep `muniment --help` quick
 
     app.command("serve")(serve.serve)
     app.command("migrate")(migrate.migrate)
     app.command("verify")(verify.verify)
     app.command("collect")(collect.collect)
     app.command("demo")(demo.demo)
+    app.command("export")(portable.export)
+    app.command("import")(portable.import_)

@@ -64,7 +64,7 @@ def plan(connection: sa.Connection, project_id: int) -> Planned | None:
     rows = _taken(connection, project_id, sealed)
     if not rows:
         return None
-    kept, gone = _decoded(connection, project_id, rows)
+    kept, gone = decoded(connection, project_id, rows)
     replaces = _unfilled(connection, project_id)
     first = rows[0].position
     if replaces is not None:
@@ -78,7 +78,7 @@ def plan(connection: sa.Connection, project_id: int) -> Planned | None:
         replaces=None if replaces is None else (replaces.first, replaces.digest),
         entries=len(kept) + len(gone),
         points=sum(len(entry.columns) for entry in kept),
-        runs=_extents(connection, project_id, kept),
+        runs=extents(connection, project_id, kept),
         payload=level1.encode(kept, gone),
     )
 
@@ -100,9 +100,14 @@ def _taken(connection: sa.Connection, project_id: int, sealed: int) -> list[sa.R
     return taken
 
 
-def _decoded(
+def decoded(
     connection: sa.Connection, project_id: int, rows: list[sa.Row[tuple[object, ...]]]
 ) -> tuple[list[level1.EntryPoints], list[level1.ErasedEntry]]:
+    """The entries of level-0 rows, with `id` of their runs.
+
+    Raises:
+        ValueError: their points are not those that were committed.
+    """
     kept = []
     batches = [(row, level0.decode(row.payload)) for row in rows if row.payload is not None]
     names = key_names(connection, project_id, (number for _, batch in batches for number in batch[0]))
@@ -126,9 +131,10 @@ def _unfilled(connection: sa.Connection, project_id: int) -> sa.Row[tuple[object
     return row if row is not None and row.payload is not None and row.points * 2 < level1.TARGET else None
 
 
-def _extents(
+def extents(
     connection: sa.Connection, project_id: int, entries: list[level1.EntryPoints]
 ) -> list[tuple[int, int, int, int, int]]:
+    """What finds the points of each run in a segment; see `Planned.runs`."""
     by_run: dict[str, list[columns.Columns]] = {}
     for entry in entries:
         by_run.setdefault(entry.run, []).append(entry.columns)

@@ -1,0 +1,64 @@
+"""Muniment: `muniment.start_run` to a `muniment serve` on this machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from array import array
+from pathlib import Path
+
+import muniment
+
+_PAUSE = 0.01
+
+
+class Muniment:
+    """A run on the server at a URL."""
+
+    def __init__(self, url: str) -> None:
+        muniment.connect(url)
+        self._run = muniment.start_run("bench").__enter__()
+        self.where = self._run.id
+
+    def one(self, value: float, step: int) -> None:
+        """Log one scalar."""
+        self._run.log({"loss": value}, step=step)
+
+    def many(self, values: dict[str, float], step: int) -> None:
+        """Log several scalars."""
+        self._run.log(values, step=step)
+
+    def finish(self) -> None:
+        """What the end of a ``with`` block does."""
+        self._run.__exit__(None, None, None)
+
+    def sent(self, points: int, seconds: float) -> bool:
+        """Ask the server until it has counted them."""
+        client, deadline = muniment.connection(), time.monotonic() + seconds
+        while sum(each.count for each in client.get_run(self.where).metrics.values()) < points:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE)
+        return True
+
+
+def open_hand(_folder: Path, url: str) -> Muniment:
+    """Start a run."""
+    return Muniment(url)
+
+
+def read(_folder: Path, url: str, where: str, keys: list[str]) -> tuple[int, float]:
+    """Read the series page by page."""
+    client, points, total = muniment.connect(url), 0, 0.0
+    for key in keys:
+        steps: set[int] = set()
+        page = None
+        while True:
+            found = client.series(where, key, page=page)
+            steps.update(array("q", bytes(found.step)))
+            total = math.fsum((total, *array("d", bytes(found.value))))
+            page = found.next
+            if page is None:
+                break
+        points += len(steps)
+    return points, total

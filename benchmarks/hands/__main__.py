@@ -8,6 +8,7 @@ that are missing afterwards do.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -58,12 +59,13 @@ def benches(
 
 def run(report: Report, made: Sequence[Bench], amounts: Amounts, console: Console) -> None:
     """Measure everything, tool after tool within every shape, so that a noisy minute hits all of them."""
-    progress = Progress(console, amounts.repetitions * len(made) * (1 + len(SHAPES)))
+    packages = list({bench.tool.package: bench for bench in reversed(made) if bench.tool.package}.values())[::-1]
+    progress = Progress(console, amounts.repetitions * (len(packages) + len(made) * len(SHAPES)))
     report.machine["load_before"] = machine.load()
     started = time.monotonic()
     for repetition in range(1, amounts.repetitions + 1):
         of = f"{repetition} of {amounts.repetitions}"
-        for bench in made:
+        for bench in packages:
             progress.say(f"{bench.tool.name}: import, {of}")
             try:
                 bench.imports()
@@ -127,4 +129,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that servers are ended with it
     sys.exit(main())

@@ -20,6 +20,8 @@ from benchmarks.stores import Home
 
 _START_SECONDS = 120.0
 _REST_SECONDS = 600.0
+_NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Without it the server starts half a dozen more processes, for work that nobody asks for here."""
 
 
 class Keeper:
@@ -86,7 +88,7 @@ class _MLflow(Keeper):
         self._watch.__enter__()
         with (data.parent / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=environment | {TOKEN: token}, cwd=data, stdout=log, stderr=log, start_new_session=True
+                command, env=environment | {TOKEN: token, **_NO_JOBS}, cwd=data, stdout=log, stderr=log
             )
         try:
             self._wait()

@@ -63,7 +63,7 @@ TOOLS = (
         noticed="Asynchronous logging to `mlflow server` with SQLite, as it is by default: every call becomes a "
         "request of its own, ten at a time, so a queue grows in memory (for each call two futures, an event and a "
         "batch) and `flush_async_logging`, or the exit of the process, waits for all of it. It gets few calls here "
-        "for that reason.",
+        "for that reason. The server has its four workers, but runs no jobs.",
     ),
     Tool(
         name="mlflow, buffered", keeper="mlflow", environment=_BUFFER, most=500_000, **_MLFLOW,

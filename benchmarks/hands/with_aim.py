@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from pathlib import Path
 
 import aim
+
+from benchmarks.hands.driver import Found
 
 
 class Aim:
@@ -42,15 +43,15 @@ def open_hand(folder: Path, _url: str) -> Aim:
     return Aim(folder)
 
 
-def read(folder: Path, _url: str, where: str, keys: list[str]) -> tuple[int, float]:
+def read(folder: Path, _url: str, where: str, keys: list[str]) -> list[Found]:
     """Read the series by the library, which does not find a run that was closed before its repository is indexed."""
     command = [Path(sys.executable).with_name("aim"), "storage", "--repo", str(folder / "repository"), "reindex"]
     subprocess.run(command, input=b"y\n", check=True, stdout=subprocess.DEVNULL)
     run = aim.Run(where, repo=str(folder / "repository"), read_only=True)
-    points, total = 0, 0.0
+    found = {key: Found() for key in keys}
     for metric in run.metrics():
-        if metric.name in keys:
+        if metric.name in found:
             steps, (values, *_) = metric.data.view(("val",)).numpy()
-            points += len(set(steps.tolist()))
-            total = math.fsum((total, *values.tolist()))
-    return points, total
+            for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+                found[metric.name].add(step, value)
+    return list(found.values())

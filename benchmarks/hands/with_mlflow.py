@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import mlflow
+
+from benchmarks.hands.driver import Found
 
 
 class MLflow:
@@ -42,18 +43,19 @@ def open_hand(_folder: Path, url: str) -> MLflow:
     return MLflow(url)
 
 
-def read(folder: Path, url: str, where: str, keys: list[str]) -> tuple[int, float]:
+def read(folder: Path, url: str, where: str, keys: list[str]) -> list[Found]:
     """Read what is kept, not what is answered: pages of `get_metric_history` take minutes for a long series."""
+    found = {key: Found() for key in keys}
     if url.startswith("file:"):
-        rows = [
-            (key, int(step), float(value))
-            for key in keys
-            for path in folder.rglob(f"{where}/metrics/{key}")
-            for _, value, step in (line.split() for line in path.read_text().splitlines())
-        ]
+        for key in keys:
+            (path,) = folder.rglob(f"{where}/metrics/{key}")
+            for line in path.read_text().splitlines():
+                _, value, step = line.split()
+                found[key].add(int(step), float(value))
     else:
         with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-            marks = ",".join("?" * len(keys))
-            query = f"SELECT key, step, value FROM metrics WHERE run_uuid = ? AND key IN ({marks})"
-            rows = database.execute(query, (where, *keys)).fetchall()
-    return len({(key, step) for key, step, _ in rows}), math.fsum(value for _, _, value in rows)
+            for key, step, value in database.execute(
+                "SELECT key, step, value FROM metrics WHERE run_uuid = ?", (where,)
+            ):
+                found[key].add(step, value)
+    return list(found.values())

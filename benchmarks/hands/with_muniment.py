@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from array import array
 from pathlib import Path
 
 import muniment
+from benchmarks.hands.driver import Found
 
-_PAUSE = 0.01
+_PAUSE = 0.05
 
 
 class Muniment:
@@ -47,18 +47,17 @@ def open_hand(_folder: Path, url: str) -> Muniment:
     return Muniment(url)
 
 
-def read(_folder: Path, url: str, where: str, keys: list[str]) -> tuple[int, float]:
+def read(_folder: Path, url: str, where: str, keys: list[str]) -> list[Found]:
     """Read the series page by page."""
-    client, points, total = muniment.connect(url), 0, 0.0
+    client, made = muniment.connect(url), []
     for key in keys:
-        steps: set[int] = set()
-        page = None
+        series, page = Found(), None
         while True:
-            found = client.series(where, key, page=page)
-            steps.update(array("q", bytes(found.step)))
-            total = math.fsum((total, *array("d", bytes(found.value))))
-            page = found.next
+            answer = client.series(where, key, page=page)
+            for step, value in zip(array("q", bytes(answer.step)), array("d", bytes(answer.value)), strict=True):
+                series.add(step, value)
+            page = answer.next
             if page is None:
                 break
-        points += len(steps)
-    return points, total
+        made.append(series)
+    return made

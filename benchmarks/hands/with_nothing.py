@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
+
+from benchmarks.hands.driver import Found
 
 
 class Nothing:
@@ -31,6 +32,6 @@ def open_hand(_folder: Path, _url: str) -> Nothing:
     return Nothing()
 
 
-def read(_folder: Path, _url: str, _where: str, _keys: list[str]) -> tuple[int, float]:
+def read(_folder: Path, _url: str, _where: str, _keys: list[str]) -> list[Found]:
     """Nothing is there."""
-    return 0, math.nan
+    return []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import wandb
+
+from benchmarks.hands.driver import Found
 
 _BLOCK = 32_768
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
@@ -45,11 +46,11 @@ def open_hand(folder: Path, _url: str) -> Wandb:
     return Wandb(folder)
 
 
-def read(folder: Path, _url: str, where: str, keys: list[str]) -> tuple[int, float]:
+def read(folder: Path, _url: str, where: str, keys: list[str]) -> list[Found]:
     """Read the run's file, which is a LevelDB log of protocol buffers; the package has no reader of its own for it."""
     from wandb.proto import wandb_internal_pb2
 
-    wanted, found, values = set(keys), set(), []
+    found = {key: Found() for key in keys}
     record: Any = wandb_internal_pb2.Record()
     (path,) = folder.rglob(f"run-{where}.wandb")
     for raw in _records(path):
@@ -58,10 +59,9 @@ def read(folder: Path, _url: str, where: str, keys: list[str]) -> tuple[int, flo
             continue
         for item in record.history.item:
             key = item.key or ".".join(item.nested_key)
-            if key in wanted:
-                found.add((key, record.history.step.num))
-                values.append(json.loads(item.value_json))
-    return len(found), math.fsum(values)
+            if key in found:
+                found[key].add(record.history.step.num, json.loads(item.value_json))
+    return list(found.values())
 
 
 def _records(path: Path) -> Iterator[bytes]:

@@ -21,6 +21,8 @@ FORGETFUL = """
 import json, subprocess, sys
 from pathlib import Path
 
+from benchmarks.hands.driver import Found
+
 BUSY = "import time\\nend = time.process_time() + 0.6\\nwhile time.process_time() < end: pass"
 
 class Forgetful:
@@ -44,8 +46,11 @@ def open_hand(folder, url):
     return Forgetful(folder)
 
 def read(folder, url, where, keys):
-    kept = json.loads((folder / where).read_text())
-    return len(kept) + FOUND, sum(kept.values())
+    found = Found()
+    for step, value in json.loads((folder / where).read_text()).items():
+        found.add(int(step), value)
+    found.count += FOUND
+    return [found]
 """
 
 

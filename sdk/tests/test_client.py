@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import muniment
-from muniment.model.errors import Conflict, InvalidInput, NotFound, Unavailable
+from muniment.model.errors import InvalidInput, NotFound, Unavailable
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("MUNIMENT_SPOOL", str(tmp_path / "spool"))
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     muniment.connect(url)
     yield url
@@ -63,12 +64,13 @@ def test_an_exception_marks_the_run_failed_and_goes_on() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_what_is_refused_says_why() -> None:
+def test_what_is_refused_says_why(caplog: pytest.LogCaptureFixture) -> None:
     with muniment.start_run("e", params={"lr": 1}) as run:
-        with pytest.raises(Conflict, match="params never change"):
-            run.log_params({"lr": 2})
+        run.log_params({"lr": 2, "late": 3})
+        assert "'lr' is '1' and never changes" in caplog.text, "a training program is told, and goes on"
         with pytest.raises(InvalidInput, match="character 12"):
             muniment.search("metrics.a ><")
+    assert run.record().params == {"lr": "1", "late": "3"}
     with pytest.raises(NotFound, match="no run that matches"):
         muniment.best("nothing")
 

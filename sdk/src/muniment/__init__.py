@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from muniment.client import Client
     from muniment.fluent import (
+        attach,
         best,
         best_on,
         compare,
@@ -39,6 +40,7 @@ __all__ = [
     "ActiveRun",
     "Client",
     "MunimentError",
+    "attach",
     "best",
     "best_on",
     "compare",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable
 from pathlib import Path as Path_
@@ -66,6 +67,13 @@ class Client:
         self.project = project
         self._transport = open_transport(url)
         self._base = f"/v1/projects/{quote(project, safe='')}"
+
+    def of_project(self, project: str) -> Client:
+        """A client of another project by the same connection, which stays this one's to close."""
+        made = copy.copy(self)
+        made.project = project
+        made._base = f"/v1/projects/{quote(project, safe='')}"  # noqa: SLF001 - it is of this class
+        return made
 
     def close(self) -> None:
         """Close the connection; an embedded store is sealed."""
@@ -282,14 +290,20 @@ class Client:
         query = _query(system=system, namespace=namespace, name=name)
         return self.call("GET", f"{self._base}/names{query}", NamedRecord)
 
-    def import_lines(self, lines: Iterable[Line | bytes], *, writer: str | None = None) -> Imported:
+    def import_lines(
+        self, lines: Iterable[Line | bytes], *, writer: str | None = None, after: int | None = None
+    ) -> Imported:
         """Take in many commands; what is refused is reported, and the others go on.
 
         Args:
             lines: commands, or lines of NDJSON as they are.
             writer: 32 hex digits that stand for this stream; sent again with the same, it goes on where it broke off.
+            after: how far the writer must have come; then every line says where it is `at`.
+
+        Raises:
+            Conflict: the writer has come elsewhere than `after`; an empty stream without it tells where.
         """
-        target = f"{self._base}/import{_query(writer=writer)}"
+        target = f"{self._base}/import{_query(writer=writer, after=after)}"
         opened = self.open("POST", target, {"Content-Type": "application/x-ndjson"}, transfer.ndjson(lines))
         return msgspec.msgpack.decode(b"".join(opened.chunks), type=Imported)
 

@@ -13,18 +13,22 @@ from muniment.client import Client
 from muniment.model.dataset import DEFAULT_NAMESPACE, DatasetVersion, NewDataset, NewDatasetVersion
 from muniment.model.errors import NotFound
 from muniment.model.evaluation import Evaluation, NewEvaluation, Threshold
-from muniment.model.ids import new_id
+from muniment.model.ids import parse_id
 from muniment.model.link import Direction, Lineage, LineageQuery
 from muniment.model.model import ModelVersion, NewModel, NewModelVersion
+from muniment.model.names import check_name
 from muniment.model.question import Best, BestQuery, Comparison, Reproducibility
-from muniment.model.run import NewRun, RunData, RunKind
+from muniment.model.run import RunData, RunKind
 from muniment.model.search import Query
-from muniment.recorder import ActiveRun, plain
+from muniment.recorder import ActiveRun, Plan
+from muniment.session import Session
 
 DEFAULT_URL = "http://127.0.0.1:5050"
+SETTLE_SECONDS = 30.0
+"""How long a question waits for what this process has logged itself."""
 
 _lock = threading.Lock()
-_client: Client | None = None
+_session: Session | None = None
 
 
 def connect(url: str | None = None, project: str | None = None) -> Client:
@@ -35,29 +39,39 @@ def connect(url: str | None = None, project: str | None = None) -> Client:
             http://127.0.0.1:5050.
         project: default: ``$MUNIMENT_PROJECT``, or ``default``.
     """
-    global _client
-    made = Client(
+    global _session
+    made = Session(
         url or os.environ.get("MUNIMENT_URL") or DEFAULT_URL, project or os.environ.get("MUNIMENT_PROJECT") or "default"
     )
     with _lock:
-        before, _client = _client, made
+        before, _session = _session, made
     if before is not None:
         before.close()
-    return made
+    return made.client
 
 
 def disconnect() -> None:
-    """Close the connection; an embedded store is sealed."""
-    global _client
+    """Close the connection, after what was logged is sent; an embedded store is sealed."""
+    global _session
     with _lock:
-        before, _client = _client, None
+        before, _session = _session, None
     if before is not None:
         before.close()
 
 
+def session() -> Session:
+    """What is open; opened on first use."""
+    if _session is None:
+        connect()
+    assert _session is not None
+    return _session
+
+
 def connection() -> Client:
-    """The connection in use; opened on first use."""
-    return _client or connect()
+    """The connection in use; opened on first use. What this process has logged is in the store, if it can be."""
+    used = session()
+    used.settle(SETTLE_SECONDS)
+    return used.client
 
 
 def start_run(
@@ -70,29 +84,49 @@ def start_run(
     parent: str | None = None,
     seeds: Mapping[str, int] | None = None,
     description: str | None = None,
+    resume: str | None = None,
 ) -> ActiveRun:
-    """Start a run of an experiment, which is created if it does not exist.
+    """Start a run of an experiment, which is created if it does not exist. The store need not be there.
 
     Example::
 
         with muniment.start_run("churn", params={"lr": 0.1}) as run:
             for step in range(100):
                 run.log({"loss": 1 / (step + 1)}, step=step)
+
+        @muniment.start_run("churn")
+        def train(lr: float, run=None): ...
+
+    Args:
+        experiment: its name.
+        name: of the run; made from its id if left out.
+        params: that it starts with.
+        tags: that it starts with.
+        kind: training, evaluation, processing or ingestion.
+        parent: id of the run that it is a part of; the run of the ``with`` block around it, if there is one.
+        seeds: of generators of random numbers, by what they seed.
+        description: in words.
+        resume: id of a run that has ended, to go on with: its next attempt.
     """
-    used = connection()
-    used.create_experiment(experiment)
-    new = NewRun(
-        experiment=experiment,
-        id=new_id(),
-        name=name,
-        kind=kind,
-        parent=parent,
-        description=description,
-        seeds=None if seeds is None else dict(seeds),
-        params={key: plain(value) for key, value in (params or {}).items()},
-        tags=dict(tags or {}),
-    )
-    return ActiveRun(used, used.create_run(new))
+    check_name(experiment, "experiment")
+    if name is not None:
+        check_name(name, "name")
+    plan = Plan(
+        experiment=experiment, name=name, kind=kind,
+        parent=None if parent is None else parse_id(parent, field="parent"),
+        description=description, seeds=None if seeds is None else dict(seeds), params=dict(params or {}),
+        tags=dict(tags or {}), resume=None if resume is None else parse_id(resume, field="resume"),
+    )  # fmt: skip
+    return ActiveRun(session, plan)
+
+
+def attach(run: str) -> ActiveRun:
+    """Log to a run that another process has started, such as the first of many ranks; that one ends it.
+
+    Args:
+        run: its id.
+    """
+    return ActiveRun(session, None, parse_id(run, field="run"))
 
 
 def search(

@@ -2,86 +2,255 @@
 
 from __future__ import annotations
 
+import atexit
+import contextvars
+import functools
+import inspect
 import os
 import sys
-import threading
-import time
-from array import array
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, SupportsFloat
+from typing import Any, ParamSpec, Self, SupportsFloat, TypeVar
 
-from muniment.client import Client
+import msgspec
+
+from muniment.model.artifact import check_path
+from muniment.model.batch import (
+    AddLink,
+    BeginAttempt,
+    CreateEvaluation,
+    CreateExperiment,
+    CreateModel,
+    CreateModelVersion,
+    CreateRun,
+    LogParams,
+    SetTags,
+    UpdateRun,
+)
 from muniment.model.dataset import DatasetVersion
 from muniment.model.errors import InvalidInput, MunimentError
-from muniment.model.ids import new_id
-from muniment.model.link import NewLink
-from muniment.model.metric import NewPoints
-from muniment.model.run import Run, RunChange, RunState
+from muniment.model.evaluation import Threshold
+from muniment.model.ids import new_id, parse_id
+from muniment.model.metric import to_wire
+from muniment.model.model import ModelVersion
+from muniment.model.names import check_map, check_name
+from muniment.model.run import RunData, RunKind, RunState, param_text
+from muniment.session import Session
+from muniment.spool import layout
+from muniment.spool.writer import RunSeries
 
-FLUSH_POINTS = 2_000
-"""Points that are gathered before they are sent."""
-FLUSH_SECONDS = 2.0
-"""How long a point waits, at the most, while others keep coming."""
+P = ParamSpec("P")
+T = TypeVar("T")
+_open: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
+_current: contextvars.ContextVar[ActiveRun | None] = contextvars.ContextVar("muniment_run", default=None)
+
+
+def finish_seconds() -> float:
+    """How long the end of a run waits for the store: ``$MUNIMENT_FINISH_SECONDS``, or 30."""
+    try:
+        return float(os.environ.get("MUNIMENT_FINISH_SECONDS", "30"))
+    except ValueError:
+        return 30.0
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is to be, before it has begun."""
+
+    experiment: str
+    name: str | None = None
+    kind: RunKind = "training"
+    parent: str | None = None
+    description: str | None = None
+    seeds: dict[str, int] | None = None
+    params: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    resume: str | None = None
+    """The id of a run to go on with."""
 
 
 class ActiveRun:
-    """A run in progress. Use it as a context manager: an exception inside marks it failed.
+    """A run in progress: a context manager, and a decorator of functions that are a run each.
 
-    Points are gathered and sent every 2,000 or every 2 seconds, and at the end; each sending carries the number of
-    this writer and its sequence, so sending again after a lost answer records nothing twice.
+    Everything that is logged is written to a spool on disk, from which a process of its own brings it to the store: no
+    call of this class waits for the network, except `wait`, `finish` and the end of a ``with`` block. What cannot be
+    recorded is told once, by the logger ``muniment``, and never raised.
+
+    The run begins with the first thing that is done with it, so that a decorator is no run of its own.
     """
 
-    def __init__(self, client: Client, run: Run) -> None:
-        self._client = client
-        self.run = run
-        self._writer = new_id()
-        self._sequence = 0
-        self._lock = threading.Lock()
-        self._steps: dict[str, int] = {}
-        self._begin_batch()
+    def __init__(self, session: Callable[[], Session], plan: Plan | None, attached: str | None = None) -> None:
+        self._open_session = session
+        self._plan = plan
+        self._attached = attached
+        self._made = datetime.now(UTC)
+        self._session: Session | None = None
+        self._series: RunSeries | None = None
+        self._params: dict[str, str] = {}
+        self._name = ""
+        self._pid = 0
+        self._ended = False
+        self._token: contextvars.Token[ActiveRun | None] | None = None
+
+    # beginning
+
+    def _begin(self) -> None:
+        session = self._session = self._open_session()
+        if self._attached is not None:
+            self._series = RunSeries(parse_id(self._attached, field="run"))
+            session.start_sending()
+            return
+        plan = self._plan
+        assert plan is not None
+        run = plan.resume or new_id()
+        self._name = plan.name or f"run-{run[-8:]}"
+        self._pid = os.getpid()
+        self._series = RunSeries(run)
+        session.writer.owns(run, begun=True)
+        if plan.resume is None:
+            above = _current.get()
+            parent = plan.parent or (None if above is None or above._ended else above.id)  # noqa: SLF001
+            session.command(CreateExperiment(name=plan.experiment))
+            session.command(
+                CreateRun(
+                    experiment=plan.experiment, id=run, name=self._name, kind=plan.kind, parent=parent,
+                    description=plan.description, seeds=plan.seeds, started_at=self._made,
+                )
+            )  # fmt: skip
+        else:
+            session.command(BeginAttempt(run=run))
+        if plan.params:
+            self.log_params(plan.params)
+        if plan.tags:
+            self.set_tags(plan.tags)
+        _open.add(self)
+        session.start_sending()
+
+    def _ready(self) -> Session:
+        if self._series is None:
+            self._begin()
+        assert self._session is not None
+        return self._session
 
     @property
     def id(self) -> str:
         """The run's id."""
-        return self.run.id
+        self._ready()
+        assert self._series is not None
+        return self._series.run
 
     @property
     def name(self) -> str:
-        """The run's name."""
-        return self.run.name
+        """The run's name; empty for one that was attached to."""
+        self._ready()
+        return self._name
+
+    # logging
 
     def log(
         self, metrics: Mapping[str, SupportsFloat], *, step: int | None = None, timestamp: int | None = None
     ) -> None:
-        """Log one point of each of these metrics.
+        """Log one point of each of these metrics. It takes microseconds, and never raises.
 
         Args:
             metrics: values by metric name; anything that `float` takes, NaN and infinities included.
             step: where on the x-axis; one more than the metric's last step, from 0, if left out.
             timestamp: epoch milliseconds; now if left out.
         """
-        now = time.time_ns() // 1_000_000 if timestamp is None else timestamp
-        values = {name: float(value) for name, value in metrics.items()}
-        with self._lock:
-            for name, value in values.items():
-                at = self._steps.get(name, -1) + 1 if step is None else step
-                self._steps[name] = at
-                self._key.append(self._series.setdefault(name, len(self._series)))
-                self._step.append(at)
-                self._timestamp.append(now)
-                self._value.append(value)
-            due = len(self._value) >= FLUSH_POINTS or time.monotonic() - self._begun >= FLUSH_SECONDS
-        if due:
-            self.flush()
+        try:
+            if self._series is None:
+                self._begin()
+            self._session.writer.points(self._series, metrics, step, timestamp)  # type: ignore[union-attr, arg-type]
+        except Exception as error:  # noqa: BLE001 - a training loop must not end because of its records
+            self._complain("log", error)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        run = "" if self._series is None else self._series.run
+        line = f"{what} of run {run} is not recorded: {error}"
+        session = self._session
+        if session is None:
+            sys.stderr.write(f"muniment: {line}\n")
+        else:
+            session.complain(line, line)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log params; values that are no text, number or bool are written as their text. A param never changes."""
-        self._client.log_params(self.id, {name: plain(value) for name, value in params.items()})
+        """Log params. A param never changes: one that has another value already keeps the first.
+
+        Args:
+            params: by name; values that are no text, number or bool are written as their text.
+        """
+        try:
+            session, good = self._ready(), {}
+            for name, value in params.items():
+                taken = plain(value)
+                text = param_text(taken)
+                if self._params.get(name, text) != text:
+                    raise_ = f"param {name!r} is {self._params[name]!r} and never changes"
+                    self._complain(f"{name!r} = {text!r:.200}", InvalidInput(raise_, field=name))
+                    continue
+                try:
+                    check_map({name: text}, "params")
+                except MunimentError as error:
+                    self._complain("param", error)
+                    continue
+                self._params[name] = text
+                good[name] = to_wire(taken) if isinstance(taken, float) else taken
+            if good:
+                session.command(LogParams(run=self.id, params=good))
+        except Exception as error:  # noqa: BLE001
+            self._complain("params", error)
 
     def set_tags(self, tags: Mapping[str, str | None]) -> None:
         """Set tags; None removes one."""
-        self._client.set_tags(self.id, dict(tags))
+        try:
+            session, good = self._ready(), dict[str, str | None]()
+            for name, value in tags.items():
+                try:
+                    check_map({name: "" if value is None else value}, "tags")
+                except MunimentError as error:
+                    self._complain("tag", error)
+                else:
+                    good[name] = value
+            if good:
+                session.command(SetTags(run=self.id, tags=good))
+        except Exception as error:  # noqa: BLE001
+            self._complain("tags", error)
+
+    def log_artifact(
+        self, source: str | os.PathLike[str] | bytes, path: str | None = None, media_type: str | None = None
+    ) -> None:
+        """Keep a file, the files of a folder, or bytes, as they are now.
+
+        Args:
+            source: the file, folder or bytes.
+            path: under which the run has it; the name of the file if left out, nothing for a folder.
+            media_type: what it is; guessed from the path if it is left out.
+        """
+        if isinstance(source, bytes) and path is None:
+            raise InvalidInput("bytes have no name of their own; say under which path to keep them", field="path")
+        try:
+            self._ready()
+            if isinstance(source, bytes):
+                self._keep(source, str(path), media_type)
+            elif not Path(source).is_dir():
+                self._keep(source, path or Path(source).name, media_type)
+            else:
+                root = Path(source)
+                for file in sorted(root.rglob("*")):
+                    if file.is_file():
+                        name = file.relative_to(root).as_posix()
+                        self._keep(file, f"{path}/{name}" if path else name, media_type)
+        except Exception as error:  # noqa: BLE001
+            self._complain(f"artifact {path or '' if isinstance(source, bytes) else source}", error)
+
+    def _keep(self, source: str | os.PathLike[str] | bytes, path: str, media_type: str | None) -> None:
+        check_path(path)
+        writer = self._ready().writer
+        made = layout.File(run=self.id, path=path, name=writer.keep(source), media_type=media_type)
+        writer.entry(layout.FILE, msgspec.json.encode(made))
+
+    # what the run has to do with data and models
 
     def use(self, version: DatasetVersion | str, role: str = "") -> None:
         """Record that this run read a dataset version.
@@ -93,84 +262,151 @@ class ActiveRun:
         upstream = version if isinstance(version, str) else version.id
         if "@" in upstream and ":" not in upstream:
             upstream = f"dataset:{upstream}"
-        self._client.add_links([NewLink(upstream=upstream, downstream=self.id, type="used", role=role)])
+        self._ready().command(AddLink(upstream=upstream, downstream=self.id, type="used", role=role))
 
-    def log_artifact(
-        self, source: str | os.PathLike[str] | bytes, path: str | None = None, media_type: str | None = None
-    ) -> None:
-        """Keep a file, the files of a folder, or bytes.
+    def register(self, model: str, **content: Any) -> str:
+        """Register what this run made as the next version of a model, which is created if it does not exist.
 
         Args:
-            source: the file, folder or bytes.
-            path: under which the run has it; the name of the file if left out, nothing for a folder.
-            media_type: what it is; guessed from the path if it is left out.
+            model: its name.
+            content: ``aliases``, ``uri``, ``digest``, ``signature``, ``framework``, ``metadata``, ``stage``,
+                ``description``, as `muniment.model.model.NewModelVersion` has them.
+
+        Returns:
+            The id of the version. Its number is known when the store has it: see `muniment.connection`.
         """
-        if isinstance(source, bytes):
-            if path is None:
-                raise InvalidInput("bytes have no name of their own; say under which path to keep them", field="path")
-            self._client.upload(self.id, path, source, media_type)
-            return
-        if not Path(source).is_dir():
-            self._client.upload(self.id, path or Path(source).name, source, media_type)
-            return
-        root = Path(source)
-        for file in sorted(root.rglob("*")):
-            if file.is_file():
-                name = file.relative_to(root).as_posix()
-                self._client.upload(self.id, f"{path}/{name}" if path else name, file, media_type)
+        session, version = self._ready(), new_id()
+        check_name(model, "model")
+        session.command(CreateModel(name=model))
+        session.command(CreateModelVersion(model=model, id=version, run=self.id, **content))
+        return version
 
-    def flush(self) -> None:
-        """Send what was gathered; when this returns, it is durable."""
-        with self._lock:
-            if not self._value:
-                return
-            points = NewPoints(
-                series=list(self._series),
-                key=self._key,
-                step=_packed(self._step),
-                timestamp=_packed(self._timestamp),
-                value=_packed(self._value),
-                writer=self._writer,
-                sequence=self._sequence + 1,
-            )
-            self._client.log_points(self.id, points)
-            self._sequence += 1
-            self._begin_batch()
+    def evaluate(
+        self,
+        model_version: ModelVersion | str,
+        dataset_version: DatasetVersion | str,
+        metrics: Mapping[str, SupportsFloat],
+        *,
+        slice: str | None = None,  # noqa: A002 - the field's own word
+        thresholds: Mapping[str, Threshold] | None = None,
+    ) -> str:
+        """Record how good a model version is on a dataset version, or on a slice of it.
 
-    def finish(self, state: RunState = "finished") -> Run:
-        """Send what was gathered, and end the run."""
-        self.flush()
-        self.run = self._client.update_run(self.id, RunChange(state=state))
-        return self.run
+        Args:
+            model_version: the version, its id, or its name, such as ``risk@3`` or ``risk@champion``.
+            dataset_version: the version, its id, or its name, such as ``customers@2026-11``.
+            metrics: values by name.
+            slice: of the dataset version.
+            thresholds: what metrics have to reach.
+
+        Returns:
+            The id of the evaluation.
+        """
+        made = CreateEvaluation(
+            id=new_id(),
+            model_version=model_version if isinstance(model_version, str) else model_version.id,
+            dataset_version=dataset_version if isinstance(dataset_version, str) else dataset_version.id,
+            slice=slice,
+            run=self.id,
+            metrics={name: to_wire(float(value)) for name, value in metrics.items()},
+            thresholds=dict(thresholds or {}),
+        )
+        self._ready().command(made)
+        assert made.id is not None
+        return made.id
+
+    # sending and ending
+
+    def flush(self) -> bool:
+        """Bring what was logged to the disk itself, so that it survives the loss of power; whether it is there."""
+        try:
+            self._ready().writer.sync()
+        except OSError as error:
+            self._complain("flush", error)
+            return False
+        return self._ready().writer.lost == 0
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the store has everything that was logged; whether it has.
+
+        Args:
+            seconds: how long at the most; ``$MUNIMENT_FINISH_SECONDS``, or 30, if left out. It is not waited for a
+                store that cannot be reached.
+        """
+        return self._ready().settle(finish_seconds() if seconds is None else seconds)
+
+    def record(self) -> RunData:
+        """The run as the store has it."""
+        self.wait()
+        return self._ready().client.get_run(self.id)
+
+    def finish(self, state: RunState = "finished") -> None:
+        """End the run, and wait until the store has everything, or cannot be reached."""
+        session = self._ready()
+        if self._ended or self._pid != os.getpid():  # somebody else's run, or a forked process: only what it logged
+            session.settle(finish_seconds())
+            return
+        self._ended = True
+        session.command(UpdateRun(run=self.id, state=state, ended_at=datetime.now(UTC)))
+        session.writer.owns(self.id, begun=False)
+        _open.discard(self)
+        if not session.settle(finish_seconds()):
+            line = f"run {self.id} is not sent yet; it is sent as soon as it can be, by itself or by `muniment sync`"
+            session.complain(line, line)
 
     def __enter__(self) -> Self:
+        self._ready()
+        self._token = _current.set(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is None:
-            self.finish()
-            return
-        try:
-            self.finish("killed" if issubclass(kind, KeyboardInterrupt) else "failed")
-        except MunimentError as another:
-            # the exception that ended the run is the news; what went wrong with recording it comes along
-            if error is not None:
-                error.add_note(f"muniment could not record the end of run {self.id}: {another}")
+        if self._token is not None:
+            _current.reset(self._token)
+            self._token = None
+        self.finish(_state_after(kind, error))
 
-    def _begin_batch(self) -> None:
-        self._series: dict[str, int] = {}
-        self._key: list[int] = []
-        self._step = array("q")
-        self._timestamp = array("q")
-        self._value = array("d")
-        self._begun = time.monotonic()
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Decorate a function: each call of it is a run, which its parameter `run` is given, if it has one.
+
+        Arguments that are text, numbers or bools are recorded as params.
+        """
+        signature = inspect.signature(function)
+        given = self._plan
+        if given is None:
+            raise InvalidInput("a run that was attached to decorates nothing", field="run")
+        wants = "run" in signature.parameters
+
+        @functools.wraps(function)
+        def recorded(*args: P.args, **kwargs: P.kwargs) -> T:
+            bound = signature.bind_partial(*args, **kwargs)
+            bound.apply_defaults()
+            taken = {
+                name: value for name, value in bound.arguments.items() if isinstance(value, (str, int, float, bool))
+            }
+            plan = msgspec.structs.replace(
+                given, name=given.name or function.__name__, params={**taken, **given.params}
+            )
+            with ActiveRun(self._open_session, plan) as run:
+                if wants and "run" not in kwargs:
+                    kwargs["run"] = run
+                return function(*args, **kwargs)
+
+        return recorded
 
 
-def _packed(column: array[Any]) -> bytes:
-    if sys.byteorder == "big":
-        column = array(column.typecode, column)
-        column.byteswap()
-    return column.tobytes()
+def _state_after(kind: type[BaseException] | None, error: BaseException | None) -> RunState:
+    """The state in which an exception leaves a run."""
+    if kind is None or (isinstance(error, SystemExit) and error.code in {None, 0}):
+        return "finished"
+    return "killed" if issubclass(kind, KeyboardInterrupt) else "failed"
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what the program has not ended itself; an exception that ended the program shows in the state."""
+    last = getattr(sys, "last_value", None)
+    for run in list(_open):
+        run.finish(_state_after(type(last) if last is not None else None, last))
 
 
 def plain(value: Any) -> str | int | float | bool:

@@ -186,3 +186,48 @@ def test_lines_that_come_in_pieces_are_put_together(door: Door) -> None:
     report = take_in(door, body.rstrip(b"\n"))
     assert (report["lines"], report["new"]) == (400, 400)
     assert door("POST", f"{BASE}/search", {"kind": "dataset", "count": True, "limit": 1})[1]["total"] == 400
+
+
+def test_a_writer_says_itself_how_far_it_has_come(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cuts its stream elsewhere each time asks how far it has come, and nobody can go on twice from there."""
+    monkeypatch.setattr(bulk, "LINES", 2)
+    writer = new_id()
+
+    def lines(*marks: int) -> bytes:
+        return stream(*({"at": at, "command": {"do": "note.create", "text": f"note {at}"}} for at in marks))
+
+    first = take_in(door, lines(10, 25, 40), f"?writer={writer}&after=0")
+    assert (first["new"], first["mark"]) == (3, 40)
+    late = door.raw("POST", f"import?writer={writer}&after=25", lines(40, 55), Content_Type="application/x-ndjson")
+    assert late.status == 409, late
+    assert b"has come to 40" in late.body
+    assert take_in(door, b"", f"?writer={writer}")["mark"] == 40
+    odd = stream(
+        {"at": 41, "command": {"do": "note.create", "text": "note 41"}},
+        {"at": 41, "command": {"do": "note.create", "text": "again"}},
+        {"command": {"do": "note.create", "text": "nowhere"}},
+        {"at": 50, "command": {"do": "note.create", "text": ""}},
+    )
+    second = take_in(door, odd, f"?writer={writer}&after=40")
+    assert (second["new"], second["refused"], second["mark"]) == (1, 3, 50), second
+    assert [item["line"] for item in second["refusals"]] == [41, 41, 50]
+    third = take_in(door, lines(60), f"?writer={writer}&after=50")
+    assert (third["new"], third["refused_before"]) == (1, 3)
+    notes = door("POST", f"{BASE}/search", {"kind": "note"})[1]["notes"]
+    assert [item["text"] for item in notes] == [f"note {at}" for at in (60, 41, 40, 25, 10)]
+    assert take_in(door, lines(9), f"?writer={new_id()}")["refused"] == 1, "at belongs to streams with after"
+    assert door.raw("POST", "import?after=1", b"", Content_Type="application/x-ndjson").status == 400
+
+
+def test_a_model_version_with_an_id_of_its_own_is_registered_once(door: Door) -> None:
+    door.made("models", {"name": "risk"})
+    door.made("models", {"name": "other"})
+    mine = new_id()
+    first = door.made("models/risk/versions", {"id": mine, "uri": "s3://a", "aliases": ["champion"]})
+    assert (first["id"], first["version"]) == (mine, 1)
+    door.made("models/risk/versions", {})
+    assert door.made("models/risk/versions", {"id": mine, "uri": "s3://a"})["version"] == 1
+    assert door.made("models/risk/versions", {"id": mine, "version": 1})["id"] == mine
+    for model, wrong in (("risk", {"id": mine, "uri": "s3://b"}), ("risk", {"id": mine, "version": 2}),
+                         ("risk", {"id": new_id(), "version": 2}), ("other", {"id": mine})):  # fmt: skip
+        assert door.refused("POST", f"models/{model}/versions", wrong)["field"] in {"id", "uri"}

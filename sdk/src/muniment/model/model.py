@@ -82,10 +82,12 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 class NewModelVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What it takes to register one.
 
-    Without a `version` it is the next; with one that exists and the same content, it is that one.
+    Without a `version` it is the next; with one that exists and the same content, it is that one. An `id` given by the
+    producer makes the call repeatable, too.
     """
 
     version: int | None = None
+    id: Id | None = None
     run: Id | None = None
     uri: str | None = None
     digest: str | None = None

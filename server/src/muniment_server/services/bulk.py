@@ -34,7 +34,7 @@ _CAREFUL = 64
 """Lines tried at once after one was refused."""
 _DECODER = msgspec.json.Decoder(Line)
 Step = tuple[int, Callable[[Draft], Any] | MunimentError, Line | None]
-"""Number of a line; what it does, or why it cannot; the line."""
+"""How far the writer has come with a line; what it does, or why it cannot; the line."""
 
 
 class _Refused(Withdrawn):
@@ -54,7 +54,12 @@ class _Done(msgspec.Struct):
 
 
 async def take_in(
-    workspace: Workspace, scope: Scope, project: str, chunks: AsyncIterator[bytes], writer: str | None = None
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    chunks: AsyncIterator[bytes],
+    writer: str | None = None,
+    after: int | None = None,
 ) -> Imported:
     """Carry out a stream of lines.
 
@@ -64,16 +69,23 @@ async def take_in(
         project: where to.
         chunks: the stream, as it comes.
         writer: 32 hex digits that stand for this stream; sent again after it broke off, it goes on where it ended.
+        after: how far the writer must have come; then every line says where it is `at`.
+
+    Raises:
+        Conflict: the writer has come elsewhere than `after`, or another stream of it went on meanwhile.
     """
+    if after is not None and writer is None:
+        raise InvalidInput("after says how far a writer has come; say which writer", field="after")
     ref = await asyncio.to_thread(workspace.project, scope, project, Permission.WRITE)
     stream = _Import(workspace, scope, ref, None if writer is None else _mark_of(writer))
-    skipped = await stream.begin()
+    await stream.begin(after)
     async for lines in _gathered(chunks):
         await stream.carry_out(lines)
+    await stream.end()
     return Imported(
-        lines=stream.line, skipped=min(skipped, stream.line), new=stream.new, equal=stream.equal,
+        lines=stream.line, skipped=stream.skipped, new=stream.new, equal=stream.equal,
         refused=stream.refused, refused_before=stream.refused_before, refusals=stream.refusals,
-        position=stream.position,
+        mark=stream.mark, position=stream.position,
     )  # fmt: skip
 
 
@@ -110,14 +122,19 @@ class _Import:
 
     def __init__(self, workspace: Workspace, scope: Scope, ref: ProjectRef, writer: str | None) -> None:
         self.workspace, self.scope, self.ref, self.writer = workspace, scope, ref, writer
-        self.line = self.new = self.equal = self.refused = self.position = 0
+        self.line = self.skipped = self.new = self.equal = self.refused = self.position = 0
+        self.read = 0
+        """How far the writer comes with what was read."""
+        self.marked = False
+        """Whether lines say where they are at."""
         self.skip = self.refused_before = self.mark = 0
         """What earlier tries carried out, what they refused of it, and how far this writer has come."""
         self.window = LINES
         self.refusals: list[Refusal] = []
 
-    async def begin(self) -> int:
-        """How many lines an earlier try has carried out."""
+    async def begin(self, after: int | None) -> None:
+        """See how far the writer has come."""
+        self.marked = after is not None
 
         def look(draft: Draft) -> tuple[int, int, int]:
             mark = None if self.writer is None else draft.writer_mark(self.writer)
@@ -125,7 +142,15 @@ class _Import:
 
         self.skip, self.refused_before, self.position = await self._write(look)
         self.mark = self.skip
-        return self.skip
+        self.read = self.skip if self.marked else 0
+        if after is not None and after != self.mark:
+            raise Conflict(f"this writer has come to {self.mark}, not to {after}; go on from there", field="after")
+
+    async def end(self) -> None:
+        """Remember that lines at the end were refused."""
+        if self.writer is not None and self.mark < self.read:  # and none of them is looked at again
+            await self._write(lambda draft: self._act(draft, [], self.read))
+            self.mark = self.read
 
     async def _write(self, act: Callable[[Draft], Any]) -> Any:
         return await self.workspace.writer.write_async(Change(self.ref.no, self.scope.principal, "import", act))
@@ -133,7 +158,6 @@ class _Import:
     async def carry_out(self, lines: list[bytes]) -> None:
         """Carry out some lines; those that are refused are noted, and the others go on."""
         steps = await asyncio.to_thread(list, self._prepared(lines))
-        self.line += len(lines)
         start = 0
         while start < len(steps):
             number, act, _ = steps[start]
@@ -149,7 +173,7 @@ class _Import:
         """Carry out the steps from `start` on; where to go on. After a refusal fewer are tried at a time."""
         while True:
             part = steps[start:end]
-            last = steps[end][0] - 1 if end < len(steps) else self.line
+            last = steps[end - 1][0]
             try:
                 done = await self._write(lambda draft: self._act(draft, part, last))  # noqa: B023 - awaited here
             except _Refused as refused:
@@ -189,16 +213,32 @@ class _Import:
             self.refusals.append(Refusal(line=line, code=error.code, detail=error.message, field=error.field))
 
     def _prepared(self, lines: list[bytes]) -> Iterator[Step]:
-        for number, raw in enumerate(lines, self.line + 1):
-            if number <= self.skip or not raw.strip():
+        for raw in lines:
+            self.line += 1
+            if not self.marked:
+                self.read = self.line
+                if self.line <= self.skip:
+                    self.skipped += 1
+                    continue
+            if not raw.strip():
                 continue
             try:
                 line = _decoded(raw)
+                self._advance(line)
                 if line.called is not None:
                     spelled(line.called)
-                yield number, batch.prepared(line.command), line
+                yield self.read, batch.prepared(line.command), line
             except MunimentError as error:
-                yield number, error, None
+                yield self.read, error, None
+
+    def _advance(self, line: Line) -> None:
+        """Come as far as a line says."""
+        if (line.at is not None) != self.marked:
+            raise InvalidInput("at belongs to every line of a stream with after, and to no other", field="at")
+        if line.at is not None:
+            if line.at <= self.read:
+                raise InvalidInput(f"at is {line.at}, and the line before was at {self.read} already", field="at")
+            self.read = line.at
 
 
 def _decoded(raw: bytes) -> Line:

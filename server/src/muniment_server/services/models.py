@@ -138,7 +138,7 @@ def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVers
     held = resolve(draft, key, "model", "model")
     model = of(held).id
     run = None if new.run is None else resolve(draft, new.run, "run", "run")
-    there = None if new.version is None else draft.find_named("model_version", model, new.version)
+    there = _there(draft, model, new)
     if there is not None:
         catalog.check_same_version(there.record, new, CONTENT, "leave version out to register the next one")
     else:
@@ -146,7 +146,7 @@ def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVers
         there = draft.create(
             "model_version",
             lambda position: ModelVersion(
-                id=new_id(), model=model, version=number, stage=new.stage, description=new.description,
+                id=new.id or new_id(), model=model, version=number, stage=new.stage, description=new.description,
                 created_at=draft.time, position=position, **{field: getattr(new, field) for field in CONTENT},
             ),
         )  # fmt: skip
@@ -155,6 +155,21 @@ def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVers
     for alias in new.aliases:
         draft.set_belonging("aliases", held, alias, there)
     return version_in(there)
+
+
+def _there(draft: Draft, model: str, new: NewModelVersion) -> Held | None:
+    """The version that has the number or the id that is given.
+
+    Raises:
+        Conflict: the id is that of another.
+    """
+    named = None if new.version is None else draft.find_named("model_version", model, new.version)
+    known = None if new.id is None else draft.find("model_version", new.id)
+    if new.id is None or (known is None and named is None):
+        return named
+    if known is None or version_in(known).model != model or (new.version is not None and known is not named):
+        raise Conflict(f"version {new.id} is another one; use a new id, or leave it out", field="id")
+    return known
 
 
 def update_version(

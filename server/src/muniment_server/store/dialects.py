@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -78,7 +79,22 @@ def _among_sqlite(element: among, compiler: SQLCompiler, **options: Any) -> str:
     return f"({column} IN (SELECT value FROM json_each({numbers})))"  # noqa: S608 - both are SQL already
 
 
-def numbers_for(dialect: str, numbers: list[int]) -> Any:
+class filtered(sa.sql.functions.GenericFunction[Any]):  # noqa: N801 - reads as a function in SQL
+    """As `among`, of rows that another condition finds: SQLite would try every pair of the two lists in an index."""
+
+    inherit_cache = True
+
+
+compiles(filtered, "postgresql")(_among_postgresql)
+
+
+@compiles(filtered, "sqlite")
+def _filtered_sqlite(element: filtered, compiler: SQLCompiler, **options: Any) -> str:
+    column, numbers = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(+{column} IN (SELECT value FROM json_each({numbers})))"  # noqa: S608 - both are SQL already
+
+
+def numbers_for(dialect: str, numbers: Sequence[int]) -> Any:
     """Numbers as `among` wants them on an engine."""
     return msgspec.json.encode(numbers).decode() if dialect == "sqlite" else numbers
 

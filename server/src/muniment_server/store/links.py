@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment.model.link import Direction
-from muniment_server.store.dialects import among, numbers_for
+from muniment_server.store.dialects import among, filtered, numbers_for
 from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import links, records
 
@@ -110,8 +110,10 @@ def walk(
     far = 1 if direction == "upstream" else 0
     for distance in range(1, depth + 1):
         reached: list[int] = []
+        # once it is known that there is more, only the links among what was found are of interest: they are few
+        within = sorted(made.depths) if made.truncated else None
         # in order, so that the same question is cut short at the same record on every engine
-        for row in sorted(map(tuple, touching(connection, project_id, near, level, as_of))):
+        for row in sorted(map(tuple, touching(connection, project_id, near, level, as_of, within=within))):
             number = row[far]
             if number not in made.depths:
                 if len(made.depths) >= limit:
@@ -136,6 +138,7 @@ def touching(
     numbers: Sequence[int],
     as_of: int | None,
     type_: str | None = None,
+    within: Sequence[int] | None = None,
 ) -> Iterator[Any]:
     """The links at whose `end` some records are.
 
@@ -146,19 +149,22 @@ def touching(
         numbers: the records.
         as_of: the position at which the links held; None is now.
         type_: only links of this type.
+        within: only links at whose other end one of these is.
 
     Yields:
         (downstream, upstream, type, role, run, source, valid_from) by number.
     """
-    query = _touching(end, past=as_of is not None, typed=type_ is not None)
+    query = _touching(end, past=as_of is not None, typed=type_ is not None, bounded=within is not None)
     given = {"project_id": project_id, "as_of": as_of, "type": type_}
+    if within is not None:
+        given["within"] = numbers_for(connection.dialect.name, within)
     for start in range(0, len(numbers), _AT_ONCE):
         chunk = sorted(numbers[start : start + _AT_ONCE])
         yield from query.rows(connection, {**given, "numbers": numbers_for(connection.dialect.name, chunk)})
 
 
 @lru_cache
-def _touching(end: Direction, *, past: bool, typed: bool) -> Prepared:
+def _touching(end: Direction, *, past: bool, typed: bool, bounded: bool) -> Prepared:
     """The query of `touching`."""
     conditions = [links.c.project_id == sa.bindparam("project_id"), among(links.c[end], sa.bindparam("numbers"))]
     if past:
@@ -168,6 +174,9 @@ def _touching(end: Direction, *, past: bool, typed: bool) -> Prepared:
         conditions.append(links.c.valid_to.is_(None))
     if typed:
         conditions.append(links.c.type == sa.bindparam("type"))
+    if bounded:
+        other: Direction = "upstream" if end == "downstream" else "downstream"
+        conditions.append(filtered(links.c[other], sa.bindparam("within")))
     return Prepared(lambda _: sa.select(*_WALKED).where(*conditions))
 
 

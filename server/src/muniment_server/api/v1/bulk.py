@@ -15,11 +15,15 @@ class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     writer: str | None = None
     """32 hex digits; sent again with the same, a stream goes on where it broke off."""
+    after: int | None = None
+    """How far the writer must have come, or the stream is refused; then every line says where it is `at`."""
 
 
 async def import_lines(call: Call) -> Imported:
     """Take in a stream of commands as NDJSON, one a line; what is refused is reported, and the others go on."""
-    return await bulk.take_in(call.workspace, call.scope, call.project, call.body.chunks, call.query.writer)
+    return await bulk.take_in(
+        call.workspace, call.scope, call.project, call.body.chunks, call.query.writer, call.query.after
+    )
 
 
 ROUTES = [

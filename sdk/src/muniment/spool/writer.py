@@ -1,0 +1,368 @@
+"""Writing into a spool: a few stores to memory for each point, and nothing that can block or fail there."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import logging
+import mmap
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import msgspec
+
+from muniment.model.errors import InvalidInput
+from muniment.model.ids import new_id
+from muniment.model.names import check_name
+from muniment.spool import layout
+from muniment.spool.layout import COMMITTED, COUNTER, FRAME, HEADER, POINT, POINT_SLOT, SLOT
+
+LOGGER = logging.getLogger("muniment")
+FIRST_BYTES, MOST_BYTES = 256 * 1024, 4 * 1024 * 1024
+"""Sizes of segments: the first is small, and each is twice as large as the one before."""
+_UNSUPPORTED = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
+_generations = itertools.count(1)
+
+
+class RunSeries:
+    """The series of one run, as one process logs them.
+
+    Attributes:
+        run: its id.
+        steps: the last step of each.
+        numbers: what each is called in the present segment.
+    """
+
+    __slots__ = ("generation", "numbers", "run", "steps")
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.steps: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}
+        self.generation = 0
+
+
+class Writer:
+    """The entries of one process for one project. Safe to use from threads and from signal handlers.
+
+    Nothing of it raises while logging: what cannot be taken is told to `complain`, once for each kind of trouble.
+
+    Args:
+        url: of the store that the entries are for.
+        project: of the store.
+        disk: the spool's folder.
+        complain: told of trouble: a word for its kind, and a line.
+    """
+
+    def __init__(self, url: str, project: str, disk: Path, complain: Callable[[str, str], None]) -> None:
+        self.id = new_id()
+        self.url, self.project, self.disk = url, project, disk
+        self.lost = 0
+        """Points that could not be taken."""
+        self._complain = complain
+        self._lock = threading.RLock()
+        self._busy = False
+        self._late: list[Callable[[], object]] = []
+        self._held: list[int] = []
+        self._closed = False
+        self._map: Any = None
+        self._paths: list[Path] = []
+        self._first = 0
+        self._offset = self._end = HEADER
+        self._generation = 0
+        self._size = FIRST_BYTES
+
+    @property
+    def folder(self) -> Path:
+        """Where what belongs to it lies on disk."""
+        return self.disk / self.id
+
+    @property
+    def committed(self) -> int:
+        """Slots written so far."""
+        return self._first + (self._offset - HEADER) // SLOT
+
+    def points(
+        self, series: RunSeries, metrics: Mapping[str, SupportsFloat], step: int | None, timestamp: int | None
+    ) -> None:
+        """Write one point of each of some metrics, all of them or none if the process dies meanwhile."""
+        now = layout.milliseconds() if timestamp is None else timestamp
+        with self._lock:
+            if self._busy:  # a signal's handler has interrupted this writer
+                given = dict(metrics)
+                self._late.append(lambda: self._put(series, given, step, now))
+                return
+            self._busy = True
+            try:
+                self._put(series, metrics, step, now)
+                while self._late:
+                    self._late.pop(0)()
+            finally:
+                self._busy = False
+
+    def _put(self, series: RunSeries, metrics: Mapping[str, Any], step: int | None, now: int) -> None:
+        try:
+            at = self._room(series, metrics)
+        except OSError as error:
+            self.lost += len(metrics)
+            self._complain("full", f"what is logged can be kept neither on disk nor in memory: {error}")
+            return
+        except InvalidInput:
+            self._put_good(series, metrics, step, now)
+            return
+        begin, mapped, numbers, steps, pack = at, self._map, series.numbers, series.steps, POINT_SLOT.pack_into
+        try:
+            for name, value in metrics.items():
+                where = steps.get(name, -1) + 1 if step is None else step
+                pack(mapped, at, POINT, numbers[name], where, now, value)
+                steps[name] = where
+                at += SLOT
+        except Exception:  # noqa: BLE001 - whatever a value's own conversion raises
+            if step is None:  # those before the bad one are written again
+                for name, _ in zip(metrics, range(begin, at, SLOT), strict=False):
+                    steps[name] -= 1
+            self._put_good(series, metrics, step, now)
+            return
+        self._offset = at
+        COUNTER.pack_into(mapped, COMMITTED, (at - HEADER) // SLOT)
+
+    def _put_good(self, series: RunSeries, metrics: Mapping[str, Any], step: int | None, now: int) -> None:
+        """Write those of some points that are points, and tell of the others."""
+        good = {}
+        for name, value in metrics.items():
+            try:
+                check_name(name, "metric")
+                POINT_SLOT.pack(POINT, 0, 0 if step is None else step, now, value)
+            except Exception as error:  # noqa: BLE001
+                self.lost += 1
+                kind = type(value).__name__
+                self._complain(
+                    f"point:{name!r:.200}",
+                    f"a point of {name!r:.200} is not recorded (value of type {kind}, step {step!r:.40}): {error}",
+                )
+            else:
+                good[name] = float(value)
+        if good:
+            self._put(series, good, step, now)
+
+    def _room(self, series: RunSeries, metrics: Mapping[str, Any]) -> int:
+        """Make room for points, with their series named in the present segment; where to put them."""
+        need = SLOT * len(metrics)
+        while True:
+            if series.generation != self._generation:
+                series.numbers = {}
+                series.generation = self._generation
+            if self._offset + need <= self._end and series.numbers.keys() >= metrics.keys():
+                return self._offset
+            frames: list[tuple[str, int, bytes]] = []
+            for name in metrics:
+                if name not in series.numbers:
+                    check_name(name, "metric")
+                    # numbers are counted over the segment's slots, so no two series have the same
+                    number = (self._offset - HEADER) // SLOT + len(frames)
+                    frames.append((name, number, msgspec.json.encode(layout.Series(number, series.run, name))))
+            size = sum(SLOT * layout.slots_of(len(frame)) for _, _, frame in frames)
+            if self._offset + size + need > self._end:
+                self._roll(size + need)
+                continue
+            for name, number, frame in frames:
+                self._frame(layout.SERIES, frame)
+                series.numbers[name] = number
+
+    def entry(self, kind: int, content: bytes) -> bool:
+        """Write one entry that is no point; whether there was room for it."""
+        with self._lock:
+            if self._busy:
+                self._late.append(lambda: self._entry(kind, content))
+                return True
+            self._busy = True
+            try:
+                return self._entry(kind, content)
+            finally:
+                self._busy = False
+
+    def _entry(self, kind: int, content: bytes) -> bool:
+        size = SLOT * layout.slots_of(len(content))
+        try:
+            if self._offset + size > self._end:
+                self._roll(size)
+        except OSError as error:
+            self._complain("full", f"what is logged can be kept neither on disk nor in memory: {error}")
+            return False
+        self._frame(kind, content)
+        return True
+
+    def _frame(self, kind: int, content: bytes) -> None:
+        at = self._offset
+        FRAME.pack_into(self._map, at, kind, len(content))
+        self._map[at + FRAME.size : at + FRAME.size + len(content)] = content
+        self._offset = at + SLOT * layout.slots_of(len(content))
+        COUNTER.pack_into(self._map, COMMITTED, (self._offset - HEADER) // SLOT)
+
+    def _roll(self, need: int) -> None:
+        """Begin the next segment, on disk or else in memory.
+
+        Raises:
+            OSError: there is room nowhere.
+        """
+        if self._closed:
+            raise OSError(errno.EBADF, "the connection to the store was closed")
+        first = self.committed
+        size = max(self._size, HEADER + need)
+        trouble: OSError | None = None
+        for place in layout.roots(self.disk):
+            try:
+                path = self._begin(place) / layout.segment_name(first)
+                self._map = _created(path, first, size, careful=place is not self.disk)
+            except OSError as error:
+                trouble = trouble or error
+                continue
+            if trouble is not None:
+                self._complain("disk", f"{self.disk} takes no more ({trouble}); what is logged waits in memory")
+            self._paths.append(path)
+            self._first, self._offset = first, HEADER
+            self._end = HEADER + (size - HEADER) // SLOT * SLOT
+            self._generation = next(_generations)
+            self._size = min(2 * self._size, MOST_BYTES)
+            return
+        assert trouble is not None
+        raise trouble
+
+    def _begin(self, place: Path) -> Path:
+        """The writer's folder in a place; the lock is held before anybody can see entries."""
+        layout.private(place)
+        folder = place / self.id
+        if not folder.is_dir():
+            layout.private(folder)
+            held = layout.try_lock(folder / "lock")
+            if held is not None:
+                self._held.append(held)
+            about = layout.About(
+                url=self.url, project=self.project, host=layout.host(), boot=layout.boot(), pid=os.getpid(),
+                program=Path(sys.argv[0] if sys.argv else "").name[:200], started=layout.milliseconds(),
+            )  # fmt: skip
+            _written(folder / "about.json", msgspec.json.encode(about))
+        return folder
+
+    def hurry(self) -> int:
+        """Ask the sender to bring everything now; how many slots that is."""
+        with self._lock:
+            if self._map is not None:
+                COUNTER.pack_into(self._map, layout.URGENT, (self._offset - HEADER) // SLOT)
+            return self.committed
+
+    def sync(self) -> None:
+        """Bring everything to the disk itself, so that it survives the loss of power.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        with self._lock:
+            paths, self._paths = self._paths, self._paths[-1:]
+        for path in paths:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:  # sent already
+                continue
+            try:
+                count = os.pread(descriptor, COUNTER.size, COMMITTED)
+                os.fsync(descriptor)
+                os.pwrite(descriptor, count, layout.SYNCED)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def keep(self, source: str | os.PathLike[str] | bytes) -> str:
+        """Copy a file, or bytes, to where the sender finds it; its name there.
+
+        Raises:
+            OSError: it cannot be read, or there is no room.
+        """
+        name, trouble = new_id(), None
+        for place in layout.roots(self.disk):
+            try:
+                folder = layout.private(self._begin(place) / "files")
+                if isinstance(source, bytes):
+                    _written(folder / name, source)
+                else:
+                    shutil.copyfile(source, folder / name)
+            except OSError as error:
+                (place / self.id / "files" / name).unlink(missing_ok=True)
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+                trouble = error
+                continue
+            return name
+        assert trouble is not None
+        raise trouble
+
+    def owns(self, run: str, *, begun: bool) -> None:
+        """Note that this process has begun a run, or ended it; who dies meanwhile leaves the note."""
+        try:
+            note = layout.private(self._begin(self.disk) / "runs") / run
+            if begun:
+                note.touch(mode=0o600)
+            else:
+                note.unlink(missing_ok=True)
+        except OSError as error:
+            self._complain("disk", f"{self.disk} takes no more: {error}")
+
+    def inherited(self) -> list[int]:
+        """The descriptors that hold the lock, for a forked process to close."""
+        held, self._held = self._held, []
+        return held
+
+    def close(self) -> None:
+        """Let go: what is not sent is left to the sender."""
+        with self._lock:
+            self._closed, self._end = True, 0
+            while self._held:
+                os.close(self._held.pop())
+
+
+def _created(path: Path, first: int, size: int, *, careful: bool) -> mmap.mmap:
+    """A new segment whose room is really there: a map of a file with holes would kill the process on a full disk."""
+    if careful:
+        free = os.statvfs(path.parent)
+        if free.f_bavail * free.f_frsize < 8 * size:  # memory is not ours alone
+            raise OSError(errno.ENOSPC, "too little memory is free", str(path))
+    making = path.with_suffix(".new")
+    descriptor = os.open(making, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            for start in range(0, size, 1 << 20):
+                os.pwrite(descriptor, bytes(min(1 << 20, size - start)), start)
+        head = layout.HEAD.pack(
+            layout.MAGIC, layout.VERSION, SLOT, first, (size - HEADER) // SLOT, layout.boot().encode()
+        )
+        os.pwrite(descriptor, head, 0)
+        mapped = mmap.mmap(descriptor, size)
+        making.rename(path)
+    except OSError:
+        making.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    return mapped
+
+
+def _written(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    making = path.with_name(path.name + ".new")
+    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+    making.rename(path)

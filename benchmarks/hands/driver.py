@@ -4,7 +4,8 @@ Runs as ``python -m benchmarks.hands.driver ORDER OUT`` in the environment of on
 ``with_*`` import the standard library and that tool, and nothing else. Each of these modules has
 
 - ``open_hand(folder, url)``: starts a run and gives a `Hand`;
-- ``read(folder, url, where, keys)``: a `Found` for each of these keys.
+- ``read(folder, url, where, keys)``: a `Found` for each of these keys;
+- ``waiting()``, if it has it: further folders where this machine keeps points that wait to be sent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import importlib
 import json
 import os
+import stat
 import statistics
 import sys
 import time
@@ -143,16 +145,18 @@ def steady(hand: Callable[[], Hand], order: dict[str, Any]) -> dict[str, Any]:
     """Many points without a pause: memory at every quarter, time, processor time, the longest call."""
     calls, token = order["calls"], order["token"]
     with opened(hand, order) as (made, told):
-        memory = [(0, *resident(token))]
+        memory, files = [(0, *resident(token))], [sizes(told["folders"])]
         at = spent = worst = 0
         for quarter in (1, 2, 3, 4):
             until = calls * quarter // 4
             at, took, longest = stretch(made.one, at, until, int(order["seconds"] * 1e9) - spent)
             spent, worst = spent + took, max(worst, longest)
             memory.append((at, *resident(token)))
+            files.append(sizes(told["folders"]))
             if at < until:
                 break
-        told |= {"logged": at, "seconds": spent / 1e9, "worst": worst / 1e3, "memory": memory, "threads": threads()}
+        told |= {"logged": at, "seconds": spent / 1e9, "worst": worst / 1e3, "threads": threads()}
+        told |= {"memory": memory, "files": files}
     return told
 
 
@@ -186,6 +190,10 @@ def opened(hand: Callable[[], Hand], order: dict[str, Any]) -> Iterator[tuple[Ha
     begun = time.perf_counter()
     made = hand()
     told["start"] = time.perf_counter() - begun
+    further = getattr(importlib.import_module(order["module"]), "waiting", list)()
+    told["waiting"] = [str(folder) for folder in further]
+    told["folders"] = [*order["local"], *told["waiting"]]
+    told["began"] = time.monotonic()
     processor = time.process_time()
     yield made, told
     begun = time.perf_counter()
@@ -209,6 +217,17 @@ def resident(token: str) -> tuple[float, float]:
                 mebibytes = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
                 own, others = (mebibytes, others) if mine else (own, others + mebibytes)
     return own, others
+
+
+def sizes(folders: list[str]) -> float:
+    """MiB that all files below some folders take; what was reserved and never written takes nothing."""
+    total = 0
+    for folder in folders:
+        for path in Path(folder).rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                found = path.lstat()
+                total += found.st_blocks * 512 * stat.S_ISREG(found.st_mode)
+    return total / 2**20
 
 
 def threads() -> int:

@@ -32,6 +32,9 @@ class Keeper:
         url: what the tool is told.
     """
 
+    remote = False
+    """Whether points go to another process, which would be on another machine."""
+
     def __init__(self, data: Path, url: str = "") -> None:
         self.data = data
         self.url = url
@@ -56,6 +59,8 @@ class Keeper:
 
 
 class _Muniment(Keeper):
+    remote = True
+
     def __init__(self, data: Path) -> None:
         self._place = Home("sqlite", data).create()
         self._server = Server(self._place)
@@ -73,6 +78,8 @@ class _Muniment(Keeper):
 
 
 class _MLflow(Keeper):
+    remote = True
+
     def __init__(self, data: Path, python: Path, environment: dict[str, str]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -138,8 +145,3 @@ def keeper(tool: Tool, python: Path, data: Path, environment: dict[str, str]) ->
             return Keeper(data, (data / "runs").as_uri())
         case "folder":
             return Keeper(data)
-
-
-def bytes_in(*folders: Path) -> int:
-    """The sizes of all files below some folders."""
-    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.hands.driver import TOKEN
+from benchmarks.hands.driver import TOKEN, sizes
 from benchmarks.hands.environments import ROOT
-from benchmarks.hands.keepers import Keeper, bytes_in, keeper
+from benchmarks.hands.keepers import Keeper, keeper
 from benchmarks.hands.tools import Amounts, Shape, Tool
 from benchmarks.hands.watching import Watch
 from benchmarks.results import Report
@@ -75,6 +75,8 @@ class Steady(msgspec.Struct, kw_only=True):
     memory: list[tuple[int, float, float]]
     """(points logged, MiB of the process, MiB of its other processes) at the start and at each quarter."""
     after: tuple[float, float]
+    files: list[float]
+    """MiB of files on the machine that trains, at the same moments."""
     threads: int
     processor: float
 
@@ -140,20 +142,22 @@ class Bench:
         environment = self._environment(home)
         token = uuid.uuid4().hex
         with keeper(self.tool, self.python, data, environment) as place, Watch(token) as watch:
-            empty, idle = bytes_in(data, home), place.processor()
+            folders = [str(data), str(home)]
+            empty, idle = sizes(folders), place.processor()
             order = {
                 "module": self.tool.module, "do": shape.do, "folder": str(data), "url": place.url, "token": token,
                 "keys": shape.keys, "work": shape.work, "calls": shape.calls(self.amounts, self.tool),
                 "seconds": self.amounts.seconds, "patience": self.amounts.patience,
+                "local": folders[1:] if place.remote else folders,
             }  # fmt: skip
             try:
                 pid, raw = self._drive(order, folder, environment | {TOKEN: token})
                 watch.wait(_LINGER_SECONDS)
-                others = watch.processor(without=pid)
+                others = watch.processor(without=pid, since=raw["began"])
             finally:
                 watch.stop()
             place.rest()
-            spent, used = place.processor() - idle, bytes_in(data, home) - empty
+            spent, used = place.processor() - idle, sizes([*folders, *raw["waiting"]]) - empty
             told: Latencies | Steady
             if shape.do == "steady":
                 told = msgspec.convert(raw, Steady)
@@ -162,11 +166,14 @@ class Bench:
                 told = msgspec.convert(raw, Latencies)
                 self._add_latencies(shape.name, told)
             self._check(shape, told, order, place, folder, environment)
+        for waiting in raw["waiting"]:
+            shutil.rmtree(waiting, ignore_errors=True)
 
     def _environment(self, home: Path) -> dict[str, str]:
         """A home of its own, so that what a tool keeps there is seen; nothing is told to its makers."""
         places = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
-        kept = {name: value for name, value in os.environ.items() if name not in places}
+        ours = ("MUNIMENT_URL", "MUNIMENT_PROJECT", "MUNIMENT_SPOOL", "MUNIMENT_FINISH_SECONDS")
+        kept = {name: value for name, value in os.environ.items() if name not in {*places, *ours}}
         path = [str(ROOT), *([kept["PYTHONPATH"]] if kept.get("PYTHONPATH") and not self.tool.requirement else [])]
         return kept | {
             "HOME": str(home), "PYTHONPATH": os.pathsep.join(path), "DO_NOT_TRACK": "true",
@@ -201,7 +208,7 @@ class Bench:
             self._add(shape, what, "µs", value)
         self._add_end(shape, told)
 
-    def _add_steady(self, shape: str, told: Steady, others: float, server: float, disk: int) -> None:
+    def _add_steady(self, shape: str, told: Steady, others: float, server: float, disk: float) -> None:
         self._add(shape, "points logged", "millions", told.logged / 1e6, more_is_better=True)
         self._add(shape, "rate of the loop", "points/s", told.logged / told.seconds, more_is_better=True)
         self._add(shape, "longest pause", "µs", told.worst)
@@ -210,11 +217,12 @@ class Bench:
                       "MiB", own)  # fmt: skip
         self._add(shape, "memory of the process, all sent", "MiB", told.after[0])
         self._add(shape, "memory of its other processes, at the end", "MiB", told.memory[-1][2])
+        self._add(shape, "files beside it while it logs, at the most", "MiB", max(told.files) - told.files[0])
         self._add(shape, "threads of the process", "", told.threads)
         self._add_end(shape, told)
         for what, seconds in (("the process", told.processor), ("its other processes", others), ("the server", server)):
             self._add(shape, f"processor time of {what}, a point", "µs", 1e6 * seconds / told.logged)
-        self._add(shape, "on disk", "bytes/point", disk / told.logged)
+        self._add(shape, "on disk", "bytes/point", disk * 2**20 / told.logged)
 
     def _add_end(self, shape: str, told: Latencies | Steady) -> None:
         if not self.tool.package:

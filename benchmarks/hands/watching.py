@@ -31,6 +31,7 @@ class Watch:
         self._marked: set[int] = set()
         self._looks: dict[int, int] = {}
         self._used: dict[int, float] = {}
+        self._moments: list[tuple[float, dict[int, float]]] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._go_on, daemon=True)
@@ -59,9 +60,10 @@ class Watch:
                         self._marked.add(pid)
             return [pid for pid in self._marked if _runs(pid)]
 
-    def processor(self, *, without: int = 0) -> float:
-        """Seconds of processor time of all of them, except one."""
-        return sum(seconds for pid, seconds in self._used.items() if pid != without)
+    def processor(self, *, without: int = 0, since: float = 0.0) -> float:
+        """Seconds of processor time of all of them, except one, since a moment of the monotonic clock."""
+        before = next((used for moment, used in reversed(self._moments) if moment <= since), {})
+        return sum(used - before.get(pid, 0.0) for pid, used in self._used.items() if pid != without)
 
     def wait(self, seconds: float) -> bool:
         """Wait until they have ended; whether they have."""
@@ -85,6 +87,7 @@ class Watch:
         while not self._ended.wait(_PAUSE):
             for pid in self.alive():
                 self._used[pid] = max(self._used.get(pid, 0.0), processor_seconds(pid))
+            self._moments.append((time.monotonic(), dict(self._used)))
 
     def _is_marked(self, pid: int) -> bool:
         try:

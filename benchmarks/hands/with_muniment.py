@@ -8,6 +8,8 @@ from pathlib import Path
 
 import muniment
 from benchmarks.hands.driver import Found
+from muniment.model.errors import MunimentError
+from muniment.spool import layout
 
 _PAUSE = 0.05
 
@@ -16,7 +18,7 @@ class Muniment:
     """A run on the server at a URL."""
 
     def __init__(self, url: str) -> None:
-        muniment.connect(url)
+        self._client = muniment.connect(url)
         self._run = muniment.start_run("bench").__enter__()
         self.where = self._run.id
 
@@ -34,17 +36,28 @@ class Muniment:
 
     def sent(self, points: int, seconds: float) -> bool:
         """Ask the server until it has counted them."""
-        client, deadline = muniment.connection(), time.monotonic() + seconds
-        while sum(each.count for each in client.get_run(self.where).metrics.values()) < points:
+        deadline = time.monotonic() + seconds
+        while self._counted() < points:
             if time.monotonic() > deadline:
                 return False
             time.sleep(_PAUSE)
         return True
 
+    def _counted(self) -> int:
+        try:
+            return sum(each.count for each in self._client.get_run(self.where).metrics.values())
+        except MunimentError:  # the run itself has not arrived
+            return 0
+
 
 def open_hand(_folder: Path, url: str) -> Muniment:
     """Start a run."""
     return Muniment(url)
+
+
+def waiting() -> list[Path]:
+    """The part of the spool that is in memory; the other is in the user's home."""
+    return layout.roots(layout.root())[1:]
 
 
 def read(_folder: Path, url: str, where: str, keys: list[str]) -> list[Found]:

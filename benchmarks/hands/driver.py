@@ -126,19 +126,28 @@ def latencies(hand: Callable[[], Hand], order: dict[str, Any]) -> dict[str, Any]
     The second figure holds what the first cannot see: work that a tool's threads do between the calls.
     """
     turns, cost, calls = turns_for(order["work"]), clock_cost(), order["calls"]
-    _, before = paced(lambda _value, _step: None, order, turns, calls)
+    plain = [_mean(*paced(_nothing, order, turns, calls))]
     with opened(hand, order) as (made, told):
         call = made.one if order["keys"] == 1 else made.many
         taken, whole = paced(call, order, turns, calls)
         told["logged"] = len(taken)
-    _, after = paced(lambda _value, _step: None, order, turns, calls)
+    plain.append(_mean(*paced(_nothing, order, turns, calls)))
     ordered = sorted(taken)
     for name, share in (("median", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)):
         found = ordered[min(len(ordered) - 1, int(share * len(ordered)))]
         told[name] = max(0.0, found - cost) / 1e3
-    told["whole"] = (whole / len(taken) - (before + after) / (2 * calls)) / 1e3
+    told["whole"] = (_mean(taken, whole) - statistics.mean(plain)) / 1e3
     told["clock"] = cost
     return told
+
+
+def _nothing(_value: object, _step: int) -> None:
+    pass
+
+
+def _mean(taken: array[int], whole: int) -> float:
+    """Nanoseconds of a turn of a loop."""
+    return whole / len(taken)
 
 
 def steady(hand: Callable[[], Hand], order: dict[str, Any]) -> dict[str, Any]:

@@ -212,9 +212,9 @@ class Bench:
         self._add(shape, "points logged", "millions", told.logged / 1e6, more_is_better=True)
         self._add(shape, "rate of the loop", "points/s", told.logged / told.seconds, more_is_better=True)
         self._add(shape, "longest pause", "µs", told.worst)
-        for at, (_, own, _others) in enumerate(told.memory):
-            self._add(shape, f"memory of the process, {('at the start', 'at ¼', 'at ½', 'at ¾', 'at the end')[at]}",
-                      "MiB", own)  # fmt: skip
+        moments = [*("at the start", "at ¼", "at ½", "at ¾")[: len(told.memory) - 1], "at the end"]
+        for moment, (_, own, _others) in zip(moments, told.memory, strict=True):  # time may be over before a quarter is
+            self._add(shape, f"memory of the process, {moment}", "MiB", own)
         self._add(shape, "memory of the process, all sent", "MiB", told.after[0])
         self._add(shape, "memory of its other processes, at the end", "MiB", told.memory[-1][2])
         self._add(shape, "files beside it while it logs, at the most", "MiB", max(told.files) - told.files[0])

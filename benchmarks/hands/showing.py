@@ -23,8 +23,8 @@ _HOW = (
     "server counts every point; for others the same as before, because their end of a run waits.\n"
     "- *Processor time of its other processes* and of the server are looked at ten times a second; the server's holds "
     "what it does until it has compacted. *On disk*: files that the points added, wherever the tool put them, when "
-    "all is done; without a server of MLflow its empty database is among them. *Files beside it*: the same on the machine that trains, "
-    "where servers keep nothing, at the start and each quarter.\n"
+    "all is done; without a server of MLflow its empty database is among them. *Files beside it*: the same on the "
+    "machine that trains, without what a server keeps, at each quarter.\n"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ FEW = msgspec.structs.replace(QUICK, calls=300, points=1_000)
 STEADY = next(shape for shape in SHAPES if shape.do == "steady")
 
 FORGETFUL = """
-import json, subprocess, sys
+import json, subprocess, sys, time
 from pathlib import Path
 
 from benchmarks.hands.driver import Found
@@ -33,7 +34,8 @@ class Forgetful:
         subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True)
 
     def one(self, value, step):
-        if step != 7:
+        time.sleep(PAUSE)
+        if step != LOST:
             self._kept[step] = value + SHIFT
 
     def finish(self):
@@ -49,16 +51,21 @@ def read(folder, url, where, keys):
     found = Found()
     for step, value in json.loads((folder / where).read_text()).items():
         found.add(int(step), value)
-    found.count += FOUND
     return [found]
 """
 
 
-def _bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: float, found: int) -> Bench:
-    (tmp_path / "forgetful.py").write_text(f"SHIFT, FOUND = {shift}, {found}\n{FORGETFUL}")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    tool = Tool(name="forgetful", module="forgetful", package="json")
-    return Bench(tool, Path(sys.executable), FEW, Report(machine={}, settings={}))
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
+    """A bench for a tool that loses the point of a step, shifts every value, or is slow."""
+
+    def made(lost: int = -1, shift: float = 0.0, pause: float = 0.0) -> Bench:
+        (tmp_path / "forgetful.py").write_text(f"LOST, SHIFT, PAUSE = {lost}, {shift}, {pause}\n{FORGETFUL}")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        tool = Tool(name="forgetful", module="forgetful", package="json")
+        return Bench(tool, Path(sys.executable), FEW, Report(machine={}, settings={}))
+
+    return made
 
 
 def test_muniment_is_measured_and_every_point_is_there(tmp_path: Path) -> None:
@@ -75,21 +82,32 @@ def test_muniment_is_measured_and_every_point_is_there(tmp_path: Path) -> None:
     assert f"## {SHAPES[0].name[0].upper()}{SHAPES[0].name[1:]}" in page.read_text()
 
 
-def test_a_point_that_is_missing_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = _bench(tmp_path, monkeypatch, shift=0, found=0)
+def test_a_point_that_is_missing_is_a_fault(make: Callable[..., Bench]) -> None:
+    bench = make(lost=7)
     bench.log(STEADY)
     assert bench.faults == ["forgetful, points without a pause: 1 of 1,000 points are missing"]
 
 
-def test_a_value_that_is_another_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = _bench(tmp_path, monkeypatch, shift=0.5, found=1)
+def test_a_value_that_is_another_is_a_fault(make: Callable[..., Bench]) -> None:
+    bench = make(shift=0.5)
     bench.log(STEADY)
     (fault,) = bench.faults
     assert "1,000 points are there, but their values add up to" in fault
 
 
-def test_what_a_process_left_behind_costs_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = _bench(tmp_path, monkeypatch, shift=0, found=0)
+def test_a_slow_tool_gets_fewer_points_and_that_is_told(make: Callable[..., Bench]) -> None:
+    bench = make(pause=0.005)
+    bench.amounts = msgspec.structs.replace(FEW, seconds=0.2)
+    bench.log(STEADY)
+    assert not bench.faults
+    (remark,) = bench.remarks
+    assert remark.endswith("calls instead of 1,000; time was over")
+    named = [figure.what for figure in bench.report.figures if figure.what.startswith("memory of the process, at")]
+    assert named == ["memory of the process, at the start", "memory of the process, at the end"]
+
+
+def test_what_a_process_left_behind_costs_is_counted(make: Callable[..., Bench]) -> None:
+    bench = make()
     bench.log(STEADY)
     figure = bench.report.find("forgetful", STEADY.name, "processor time of its other processes, a point")
     assert figure is not None

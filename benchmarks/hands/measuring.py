@@ -7,6 +7,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -113,11 +114,10 @@ class Bench:
         if not self.tool.package:
             return
         command = [str(self.python), "-c", _IMPORT.format(package=self.tool.package)]
+        environment = os.environ | self.tool.environment | {"PYTHONPATH": os.pathsep.join(self._inherited())}
         found = []
         for _ in range(self.amounts.imports + 1):
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=os.environ | self.tool.environment
-            )
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
             if done.returncode:
                 raise Failed(f"{self.tool.name} cannot be imported: {_last_line(done.stderr)}")
             found.append(msgspec.json.decode(done.stdout.splitlines()[-1], type=tuple[float, float]))
@@ -130,7 +130,7 @@ class Bench:
         folder = Path(tempfile.mkdtemp(prefix="muniment-hands-"))
         try:
             self._log(shape, folder)
-        except Failed as error:
+        except RuntimeError as error:  # it failed, or its server did not start: the others go on
             self.faults.append(f"{self.tool.name}, {shape.name}: {error}")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -169,14 +169,18 @@ class Bench:
         for waiting in raw["waiting"]:
             shutil.rmtree(waiting, ignore_errors=True)
 
+    def _inherited(self) -> list[str]:
+        """Where this process finds packages: for a tool that runs in this very interpreter."""
+        given = os.environ.get("PYTHONPATH")
+        return [given] if given and self.python == Path(sys.executable) else []
+
     def _environment(self, home: Path) -> dict[str, str]:
         """A home of its own, so that what a tool keeps there is seen; nothing is told to its makers."""
         places = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
         ours = ("MUNIMENT_URL", "MUNIMENT_PROJECT", "MUNIMENT_SPOOL", "MUNIMENT_FINISH_SECONDS")
         kept = {name: value for name, value in os.environ.items() if name not in {*places, *ours}}
-        path = [str(ROOT), *([kept["PYTHONPATH"]] if kept.get("PYTHONPATH") and not self.tool.requirement else [])]
         return kept | {
-            "HOME": str(home), "PYTHONPATH": os.pathsep.join(path), "DO_NOT_TRACK": "true",
+            "HOME": str(home), "PYTHONPATH": os.pathsep.join([str(ROOT), *self._inherited()]), "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false", "GIT_PYTHON_REFRESH": "quiet",
             **self.tool.environment,
         }  # fmt: skip

@@ -16,7 +16,7 @@ class Figure(msgspec.Struct, kw_only=True):
     """One line of the table.
 
     Attributes:
-        engine: ``sqlite`` or ``postgresql``.
+        engine: ``sqlite`` or ``postgresql``; where tools are compared, the tool.
         shape: what was done.
         what: which side of it this is: durable, sealed, p50 …
         unit: of the values.

@@ -1,0 +1,1 @@
+"""What logging costs a training loop, beside other recorders: ``python -m benchmarks.hands``."""

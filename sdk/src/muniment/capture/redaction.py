@@ -10,8 +10,8 @@ from muniment.capture.secrets import MASK, is_secret_name, is_secret_value, mask
 _HINTS = (
     "pass", "pwd", "secret", "token", "key", "credential", "auth", "cookie", "bearer", "basic", "://", "webhook",
     "connection", "akia", "asia", "abia", "acca", "gh", "gl", "xox", "xapp", "eyj", "sk-", "hf_", "api_", "aiza",
-    "ya29", "gocspx", "_live_", "_test_", "npm_", "pypi-", "dckr_", "sg.", ":aa", "_v1_", "dapi", "hvs.", "nvapi",
-    "r8_", "gsk_", "hooks.", "sig",
+    "github", "ya29", "gocspx", "_live_", "_test_", "npm_", "pypi-", "dckr_", "sg.", ":aa", "_v1_", "dapi", "hvs.",
+    "nvapi", "r8_", "gsk_", "hooks.", "sig",
 )  # fmt: skip
 """One of these, in lower case, is in every line that has something to mask. Most lines have none, which saves time."""
 _SETTINGS = frozenset(
@@ -95,4 +95,8 @@ def mask_patch(patch: bytes, path: str) -> tuple[bytes, int]:
         else:
             kept.append(line[:1] + redactor.line(line[1:]))
     masked = sum(before != after for before, after in zip(lines, kept, strict=True))
+    if masked:  # the names of blobs are digests of what was masked: good enough to try passwords against
+        kept[:start] = [
+            re.sub(r"^index [0-9a-f]+\.\.[0-9a-f]+", "index 0000000..0000000", line) for line in kept[:start]
+        ]
     return "\n".join(kept).encode("utf-8", "surrogateescape"), masked

@@ -134,6 +134,8 @@ def _is_secret_literal(name: str, value: str, sign: str) -> bool:
         "string",
     }:
         return False  # the name of a variable or a field
+    if "{" in value and len(re.sub(r"\{[^{}]*\}|(?i:bearer|basic|token)\s", "", value)) < 4:
+        return False  # put together from variables
     if sign == "," or name.lower().rstrip("_").endswith("token"):
         return len(value) >= 8 and " " not in value and any(letter.isdigit() for letter in value)
     return True

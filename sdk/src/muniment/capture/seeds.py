@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_NAMED = re.compile(
-    r"(?:^|[_./\-]|(?<=[a-z]))(?:seed|random_?state|[sS]eed|[rR]andomState)$|^(?:SEED|.*_SEED|RANDOM_STATE)$"
-)
-_COUNTS = re.compile(r"(?i)(?:^|[_./-])(?:n|num|number_of|max|min|use|fix|log)[_-]?seed$")
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_NO_SEED = frozenset(("n", "num", "number", "max", "min", "use", "fix", "log"))
+"""What stands before ``seed`` where it is a count or a switch."""
 _WORDS = 624
 _TWISTS = 16
 """How far back numpy's generator is wound, at the most: some ten thousand numbers, in a few milliseconds."""
@@ -52,7 +51,10 @@ def capture(params: Mapping[str, Any] | None = None) -> Seeds:
 
 def is_seed_name(name: str) -> bool:
     """Whether a param of this name is a seed: ``seed``, ``data.random_state``, ``split_seed``; not ``num_seed``."""
-    return _NAMED.search(name) is not None and _COUNTS.search(name) is None
+    words = [word.lower() for word in _WORD.findall(re.split(r"[./]", name)[-1])]
+    if words[-2:] == ["random", "state"] or words[-1:] == ["randomstate"]:
+        return True
+    return words[-1:] == ["seed"] and not _NO_SEED & set(words[-2:-1])
 
 
 def _whole(value: Any) -> int | None:
@@ -86,10 +88,10 @@ def _torch() -> tuple[int | None, str]:
     if ask is None:
         return None, ""
     seed = int(ask())
-    if seed >= 2**63:
-        seed -= 2**64 - 1  # as torch.manual_seed maps negative ones, backwards
+    if 2**63 <= seed < 2**64 - 1:
+        return seed - (2**64 - 1), ""  # as torch.manual_seed maps negative ones, backwards
     # an unseeded generator begins with 53 random bits; below 2³² one in two million does
-    return (seed, "") if -(2**63) <= seed < 2**32 else (None, "not seeded, or by a number that looks random")
+    return (seed, "") if 0 <= seed < 2**32 else (None, "not seeded, or by a number that looks random")
 
 
 def _numpy() -> tuple[int | None, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from muniment.capture.git import Git, GitError, zero_ended
+from muniment.capture.git import Git, GitError, OutOfTime, zero_ended
 from muniment.capture.redaction import is_secret_file, mask_patch, mask_text
 
 FILE_LIMIT = 256 * 1024
@@ -23,8 +23,12 @@ SIDE_LIMIT = 4 * 1024 * 1024
 """Bytes of a changed file before or after: git reads both sides, however little they differ."""
 READ_LIMIT = 64 * 1024 * 1024
 """Bytes that git is asked to compare in all."""
-FILES_LIMIT = 5_000
+FILES_LIMIT = 2_000
 """Files that are looked at."""
+STAGED_TOGETHER = 200
+"""Files that git takes at once. Thousands can take seconds on a slow disk, and what is not taken is told."""
+COMPARING_SECONDS = 1.0
+"""What is kept back of the time for the comparison itself."""
 SINGLY_LIMIT = 50
 """Blobs that are asked for one by one, where some are missing."""
 TOLD_LIMIT = 200
@@ -80,7 +84,7 @@ def status(git: Git) -> Status:
         "--ignore-submodules=dirty",
     )
     try:
-        found = _parsed(git(*asked, "--untracked-files=all", seconds=2.5))
+        found = _parsed(git(*asked, "--untracked-files=all", seconds=1.5))
     except GitError:
         found = _parsed(git(*asked, "--untracked-files=no"))
         found.left_out.append("files that git does not know: there was no time to look for them")
@@ -140,12 +144,13 @@ def changes(git: Git, found: Status) -> Changes:
     ordered = sorted(found.changed, key=_order)
     if len(ordered) > FILES_LIMIT:
         made.left_out.append(f"{len(ordered) - FILES_LIMIT:,} files: too many have changed")
-    budget = READ_LIMIT
+    budget, fresh = READ_LIMIT, WHOLE_LIMIT
     for file in ordered[:FILES_LIMIT]:
         size = sizes.get(file.blob, 0)
         reason, now = _refused(git.top, file, size)
-        if reason is None and size is not None and size + now <= budget:
+        if reason is None and size is not None and size + now <= budget and (file.known or now <= fresh):
             budget -= size + now
+            fresh -= 0 if file.known else now
             taken.append(file)
         else:
             made.left_out.append(f"{told(file.path)}: {reason or 'the whole is too large'}")
@@ -172,6 +177,8 @@ def _blob_sizes(git: Git, changed: Iterable[Changed]) -> dict[str, int | None]:
         return {}
     try:
         return _asked_sizes(git, blobs)
+    except OutOfTime:
+        raise
     except GitError:  # in a clone that has not all of them, one that is missing ends the answer
         sizes: dict[str, int | None] = dict.fromkeys(blobs)
         for blob in blobs[:SINGLY_LIMIT]:
@@ -246,7 +253,12 @@ def _compared(git: Git, commit: str | None, taken: list[Changed], folder: Path, 
         lines = zero_ended(b"0 %s\t%s" % (b"0" * width, path) for path in gone)
         git("update-index", "-z", "--index-info", given=lines, environment=environment)
     there = [file.path for file in taken if file.now != _ABSENT]
-    left_out += [f"{told(path)}: git cannot take it" for path in _staged(git, there, environment)]
+    for at in range(0, len(there), STAGED_TOGETHER):
+        if git.seconds_left() < COMPARING_SECONDS:
+            left_out += [f"{told(path)}: there was no time" for path in there[at:]]
+            break
+        refused = _staged(git, there[at : at + STAGED_TOGETHER], environment)
+        left_out += [f"{told(path)}: git cannot take it" for path in refused]
     return git(
         "diff-index", "--cached", "--patch", "--binary", "--full-index", "--no-renames", "--no-color", "--no-ext-diff",
         "--no-textconv", "--unified=3", "--src-prefix=a/", "--dst-prefix=b/", base, "--", environment=environment,
@@ -268,6 +280,8 @@ def _staged(git: Git, paths: list[bytes], environment: dict[str, str]) -> list[b
             given=zero_ended(paths),
             environment=environment,
         )
+    except OutOfTime:
+        raise
     except GitError:
         half = len(paths) // 2
         return [*_staged(git, paths[:half], environment), *_staged(git, paths[half:], environment)] if half else paths

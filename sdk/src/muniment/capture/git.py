@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-SECONDS = 5.0
+SECONDS = 4.0
 """How long all questions to one repository may take together."""
 
 _OFF = (
@@ -38,6 +38,13 @@ _SURROUNDINGS = {
 
 class GitError(Exception):
     """git is not there, does not answer in time, or does not trust or understand the folder."""
+
+
+class OutOfTime(GitError):
+    """git did not answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__("git took too long")
 
 
 class Git:
@@ -81,6 +88,10 @@ class Git:
         self.objects = top / objects
         """Where the repository keeps its blobs."""
 
+    def seconds_left(self) -> float:
+        """How long git may still be asked."""
+        return self._deadline - time.monotonic()
+
     def _settings(self) -> dict[str, str]:
         pairs = (pair.partition("\n") for pair in os.fsdecode(self("config", "--list", "-z")).split("\x00"))
         return {key: value for key, _, value in pairs if key}
@@ -97,9 +108,9 @@ class Git:
         Raises:
             GitError: it refuses, or time is up.
         """
-        left = min(self._deadline - time.monotonic(), seconds)
+        left = min(self.seconds_left(), seconds)
         if left <= 0:
-            raise GitError("git took too long")
+            raise OutOfTime
         try:
             made = subprocess.run(  # noqa: S603 - no shell, and the program is git
                 [self._program, "--no-pager", *self._options, *arguments],
@@ -112,7 +123,7 @@ class Git:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise GitError("git took too long") from None
+            raise OutOfTime from None
         except OSError as error:
             raise GitError(f"git cannot be started: {error.strerror}") from None
         if made.returncode:

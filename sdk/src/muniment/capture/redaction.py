@@ -9,9 +9,10 @@ from muniment.capture.secrets import MASK, is_secret_name, is_secret_value, mask
 
 _HINTS = (
     "pass", "pwd", "secret", "token", "key", "credential", "auth", "cookie", "bearer", "basic", "://", "webhook",
-    "connection", "akia", "asia", "abia", "acca", "gh", "gl", "xox", "xapp", "eyj", "sk-", "hf_", "api_", "aiza",
-    "github", "ya29", "gocspx", "_live_", "_test_", "npm_", "pypi-", "dckr_", "sg.", ":aa", "_v1_", "dapi", "hvs.",
-    "nvapi", "r8_", "gsk_", "hooks.", "sig",
+    "connection", "akia", "asia", "abia", "acca", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-",
+    "gldt-", "glptt-", "glrt-", "glsoat-", "glft-", "glcbt-", "glagent-", "glimt-", "xox", "xapp", "eyj", "sk-",
+    "hf_", "api_org_", "aiza", "ya29", "gocspx", "_live_", "_test_", "npm_", "pypi-", "dckr_", "sg.", ":aa", "_v1_",
+    "dapi", "hvs.", "nvapi", "r8_", "gsk_", "hooks.", "sig=", "signature=",
 )  # fmt: skip
 """One of these, in lower case, is in every line that has something to mask. Most lines have none, which saves time."""
 _SETTINGS = frozenset(
@@ -43,11 +44,18 @@ class Redactor:
 
     Args:
         path: of the file, which tells whether values stand there without quotes.
+        text: all of it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, text: str) -> None:
+        lowered = text.lower()
+        self._hints = [hint for hint in _HINTS if hint in lowered]
         name = PurePosixPath(path)
         self._bare = name.suffix.lower() in _SETTINGS or name.name.lower().startswith((".env", "dockerfile"))
+        self._in_key = False
+
+    def begin(self) -> None:
+        """Go on elsewhere in the text: what was begun before is not known to go on."""
         self._in_key = False
 
     def line(self, line: str) -> str:
@@ -58,7 +66,10 @@ class Redactor:
                 return f"{found[1]}{MASK}{found[3]}"
             self._in_key = not line.strip()
         lowered = line.lower()
-        if not any(hint in lowered for hint in _HINTS):
+        for hint in self._hints:
+            if hint in lowered:
+                break
+        else:
             return line
         if "private key" in lowered:
             self._in_key = _KEY_BEGINS.search(line) is not None and not _KEY_ENDS.search(line)
@@ -72,7 +83,7 @@ class Redactor:
 
 def mask_text(text: str, path: str) -> tuple[str, int]:
     """The text of a file as it may be kept, and how many lines of it were masked."""
-    redactor = Redactor(path)
+    redactor = Redactor(path, text)
     lines = text.split("\n")
     kept = [redactor.line(line) for line in lines]
     return "\n".join(kept), sum(before != after for before, after in zip(lines, kept, strict=True))
@@ -84,14 +95,15 @@ def mask_patch(patch: bytes, path: str) -> tuple[bytes, int]:
     Hunks keep their lines, so the difference can be read; where something was masked it can no longer be applied to
     what it was made from. What git writes as a binary difference stays as it is.
     """
-    lines = patch.decode("utf-8", "surrogateescape").split("\n")  # every byte comes back as it was
+    text = patch.decode("utf-8", "surrogateescape")  # every byte comes back as it was
+    lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.startswith("@@")), len(lines))
-    kept, redactor = lines[:start], Redactor(path)
+    kept, redactor = lines[:start], Redactor(path, text)
     for line in lines[start:]:
         if line.startswith("@@"):
-            redactor = Redactor(path)
+            redactor.begin()
             kept.append(redactor.line(line))
-            redactor = Redactor(path)
+            redactor.begin()
         else:
             kept.append(line[:1] + redactor.line(line[1:]))
     masked = sum(before != after for before, after in zip(lines, kept, strict=True))

@@ -24,6 +24,8 @@ from muniment.recorder import ActiveRun, Plan
 from muniment.session import Session
 
 DEFAULT_URL = "http://127.0.0.1:5050"
+SYSTEM_SECONDS = 10.0
+"""How often the system is measured, if nobody says."""
 SETTLE_SECONDS = 30.0
 """How long a question waits for what this process has logged itself."""
 
@@ -85,6 +87,8 @@ def start_run(
     seeds: Mapping[str, int] | None = None,
     description: str | None = None,
     resume: str | None = None,
+    capture: str | None = None,
+    system_metrics: bool | float = False,
 ) -> ActiveRun:
     """Start a run of an experiment, which is created if it does not exist. The store need not be there.
 
@@ -107,6 +111,9 @@ def start_run(
         seeds: of generators of random numbers, by what they seed.
         description: in words.
         resume: id of a run that has ended, to go on with: its next attempt.
+        capture: what to find out by itself: some of ``code,environment,seeds,command``, or ``none``; as
+            ``$MUNIMENT_CAPTURE`` says, or everything, if left out.
+        system_metrics: measure processor, memory, disk, network and GPUs every ten seconds, or every so many.
     """
     check_name(experiment, "experiment")
     if name is not None:
@@ -115,7 +122,8 @@ def start_run(
         experiment=experiment, name=name, kind=kind,
         parent=None if parent is None else parse_id(parent, field="parent"),
         description=description, seeds=None if seeds is None else dict(seeds), params=dict(params or {}),
-        tags=dict(tags or {}), resume=None if resume is None else parse_id(resume, field="resume"),
+        tags=dict(tags or {}), resume=None if resume is None else parse_id(resume, field="resume"), capture=capture,
+        system_seconds=SYSTEM_SECONDS if system_metrics is True else float(system_metrics),
     )  # fmt: skip
     return ActiveRun(session, plan)
 

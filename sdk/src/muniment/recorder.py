@@ -8,6 +8,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -47,6 +48,10 @@ _open: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
 _current: contextvars.ContextVar[ActiveRun | None] = contextvars.ContextVar("muniment_run", default=None)
 
 
+OBSERVE_SECONDS = 10.0
+"""How long the end of a run waits until it is found out what has run."""
+
+
 def finish_seconds() -> float:
     """How long the end of a run waits for the store: ``$MUNIMENT_FINISH_SECONDS``, or 30."""
     try:
@@ -68,6 +73,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     resume: str | None = None
     """The id of a run to go on with."""
+    capture: str | None = None
+    """What to find out by itself, as ``$MUNIMENT_CAPTURE`` says it."""
+    system_seconds: float = 0.0
+    """How often to measure the system; 0 is never."""
 
 
 class ActiveRun:
@@ -92,6 +101,9 @@ class ActiveRun:
         self._pid = 0
         self._ended = False
         self._token: contextvars.Token[ActiveRun | None] | None = None
+        self._parts: frozenset[str] = frozenset()
+        self._observer: threading.Thread | None = None
+        self._sampler: Any = None
 
     # beginning
 
@@ -126,6 +138,25 @@ class ActiveRun:
             self.set_tags(plan.tags)
         _open.add(self)
         session.start_sending()
+        self._observe(plan)
+
+    def _observe(self, plan: Plan) -> None:
+        """Find out what runs and in what, while the program goes on."""
+        from muniment.capture import chosen  # noqa: PLC0415
+
+        self._parts = chosen(plan.capture if plan.capture is not None else os.environ.get("MUNIMENT_CAPTURE"))
+        if self._parts:
+            from muniment import observing  # noqa: PLC0415
+
+            self._observer = threading.Thread(
+                target=observing.observe, args=(self, self._parts, plan), name="muniment-capture", daemon=True
+            )
+            self._observer.start()
+        if plan.system_seconds > 0:
+            from muniment import observing  # noqa: PLC0415
+
+            self._sampler = observing.SystemMetrics(self, plan.system_seconds)
+            self._sampler.start()
 
     def _ready(self) -> Session:
         if self._series is None:
@@ -173,6 +204,10 @@ class ActiveRun:
             sys.stderr.write(f"muniment: {line}\n")
         else:
             session.complain(line, line)
+
+    def learn(self, change: UpdateRun) -> None:
+        """Record what was found out of the run itself, such as its code or its environment."""
+        self._ready().command(change)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params. A param never changes: one that has another value already keeps the first.
@@ -315,6 +350,11 @@ class ActiveRun:
         assert made.id is not None
         return made.id
 
+    @property
+    def params(self) -> dict[str, str]:
+        """The params that this process has logged, as text."""
+        return dict(self._params)
+
     # sending and ending
 
     def flush(self) -> bool:
@@ -347,6 +387,14 @@ class ActiveRun:
             session.settle(finish_seconds())
             return
         self._ended = True
+        if self._sampler is not None:
+            self._sampler.stop()
+        if self._observer is not None:
+            self._observer.join(OBSERVE_SECONDS)
+        if "seeds" in self._parts and self._plan is not None:
+            from muniment import observing  # noqa: PLC0415
+
+            observing.observe_seeds(self, self._plan)
         session.command(UpdateRun(run=self.id, state=state, ended_at=datetime.now(UTC)))
         session.writer.owns(self.id, begun=False)
         _open.discard(self)

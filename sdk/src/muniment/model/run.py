@@ -25,6 +25,8 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     commit: str | None = None
     branch: str | None = None
     entry_point: str | None = None
+    folder: str | None = None
+    """Where it was run, from the top of the repository; ``.`` is the top."""
     command: list[str] | None = None
     diff_digest: str | None = None
     """sha256 of the uncommitted difference, in hex."""

@@ -36,6 +36,7 @@ def demo(
     target = url or store_url(store)
     # nothing is sent before somebody asks, so that the demo has the same positions wherever it is recorded
     os.environ.setdefault("MUNIMENT_GATHER_SECONDS", "3600")
+    os.environ.setdefault("MUNIMENT_CAPTURE", "none")  # it says itself what ran
     fluent.connect(target)
     try:
         if once and fluent.search("tags.demo = 'sweep'", limit=1, columns=[]):

@@ -61,13 +61,12 @@ class Started(Protocol):
         ...
 
 
-def observe(run: Run, parts: frozenset[str], plan: Started) -> None:
+def observe(run: Run, parts: frozenset[str]) -> None:
     """Find out what runs and in what, and record it.
 
     Args:
         run: the run.
         parts: what to find out; see `muniment.capture.PARTS`.
-        plan: what was said when it began; what the program says of its seeds counts.
     """
     change = UpdateRun(run=run.id)
     if "code" in parts:

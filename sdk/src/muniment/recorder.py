@@ -149,7 +149,7 @@ class ActiveRun:
             from muniment import observing  # noqa: PLC0415
 
             self._observer = threading.Thread(
-                target=observing.observe, args=(self, self._parts, plan), name="muniment-capture", daemon=True
+                target=observing.observe, args=(self, self._parts), name="muniment-capture", daemon=True
             )
             self._observer.start()
         if plan.system_seconds > 0:

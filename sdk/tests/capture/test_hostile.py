@@ -91,7 +91,7 @@ def test_filters_are_not_run_and_their_files_are_told(
     repository.commit()
     repository.git("config", f"filter.lfs.{key}", str(trap))
     repository.git("config", "filter.lfs.required", "true")
-    repository.write("data.bin", b"other\n")
+    repository.write("data.bin", bytes(range(255, -1, -1)) * 8)  # as many bytes as before, so git has to read them
     repository.write("a.dat", "plain, since nothing filters it\n")
     repository.write("train.py", "print('changed')\n")
     found = code.capture(repository.top)

@@ -19,8 +19,8 @@ ARGUMENTS_LIMIT = 1_000
 """Words of a command line that are kept."""
 ARGUMENT_LIMIT = 4_096
 """Characters of one of them."""
-COMMAND_LIMIT = 64 * 1024
-"""Characters of all of them."""
+COMMAND_LIMIT = 32 * 1024
+"""Characters of all of them; even if JSON has to escape each, the store takes them."""
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,34 +12,34 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, ParamSpec, Self, SupportsFloat, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
-from muniment.model.artifact import check_path
+from muniment.logbook import Logbook
 from muniment.model.batch import (
     AddLink,
     BeginAttempt,
+    CreateDataset,
+    CreateDatasetVersion,
     CreateEvaluation,
     CreateExperiment,
     CreateModel,
     CreateModelVersion,
     CreateRun,
-    LogParams,
-    SetTags,
     UpdateRun,
 )
 from muniment.model.dataset import DatasetVersion
-from muniment.model.errors import InvalidInput, MunimentError
+from muniment.model.errors import InvalidInput
 from muniment.model.evaluation import Threshold
 from muniment.model.ids import new_id, parse_id
 from muniment.model.metric import to_wire
 from muniment.model.model import ModelVersion
-from muniment.model.names import check_map, check_name
-from muniment.model.run import RunData, RunKind, RunState, param_text
+from muniment.model.names import check_name
+from muniment.model.reference import parse_reference
+from muniment.model.run import RunData, RunKind, RunState
 from muniment.session import Session
-from muniment.spool import layout
 from muniment.spool.writer import RunSeries
 
 P = ParamSpec("P")
@@ -79,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How often to measure the system; 0 is never."""
 
 
-class ActiveRun:
+class ActiveRun(Logbook):
     """A run in progress: a context manager, and a decorator of functions that are a run each.
 
     Everything that is logged is written to a spool on disk, from which a process of its own brings it to the store: no
@@ -90,13 +90,11 @@ class ActiveRun:
     """
 
     def __init__(self, session: Callable[[], Session], plan: Plan | None, attached: str | None = None) -> None:
+        super().__init__()
         self._open_session = session
         self._plan = plan
         self._attached = attached
         self._made = datetime.now(UTC)
-        self._session: Session | None = None
-        self._series: RunSeries | None = None
-        self._params: dict[str, str] = {}
         self._name = ""
         self._pid = 0
         self._ended = False
@@ -158,146 +156,60 @@ class ActiveRun:
             self._sampler = observing.SystemMetrics(self, plan.system_seconds)
             self._sampler.start()
 
-    def _ready(self) -> Session:
-        if self._series is None:
-            self._begin()
-        assert self._session is not None
-        return self._session
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        self._ready()
-        assert self._series is not None
-        return self._series.run
-
     @property
     def name(self) -> str:
         """The run's name; empty for one that was attached to."""
         self._ready()
         return self._name
 
-    # logging
-
-    def log(
-        self, metrics: Mapping[str, SupportsFloat], *, step: int | None = None, timestamp: int | None = None
-    ) -> None:
-        """Log one point of each of these metrics. It takes microseconds, and never raises.
-
-        Args:
-            metrics: values by metric name; anything that `float` takes, NaN and infinities included.
-            step: where on the x-axis; one more than the metric's last step, from 0, if left out.
-            timestamp: epoch milliseconds; now if left out.
-        """
-        try:
-            if self._series is None:
-                self._begin()
-            self._session.writer.points(self._series, metrics, step, timestamp)  # type: ignore[union-attr, arg-type]
-        except Exception as error:  # noqa: BLE001 - a training loop must not end because of its records
-            self._complain("log", error)
-
-    def _complain(self, what: str, error: Exception) -> None:
-        run = "" if self._series is None else self._series.run
-        line = f"{what} of run {run} is not recorded: {error}"
-        session = self._session
-        if session is None:
-            sys.stderr.write(f"muniment: {line}\n")
-        else:
-            session.complain(line, line)
-
-    def learn(self, change: UpdateRun) -> None:
-        """Record what was found out of the run itself, such as its code or its environment."""
-        self._ready().command(change)
-
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log params. A param never changes: one that has another value already keeps the first.
-
-        Args:
-            params: by name; values that are no text, number or bool are written as their text.
-        """
-        try:
-            session, good = self._ready(), {}
-            for name, value in params.items():
-                taken = plain(value)
-                text = param_text(taken)
-                if self._params.get(name, text) != text:
-                    raise_ = f"param {name!r} is {self._params[name]!r} and never changes"
-                    self._complain(f"{name!r} = {text!r:.200}", InvalidInput(raise_, field=name))
-                    continue
-                try:
-                    check_map({name: text}, "params")
-                except MunimentError as error:
-                    self._complain("param", error)
-                    continue
-                self._params[name] = text
-                good[name] = to_wire(taken) if isinstance(taken, float) else taken
-            if good:
-                session.command(LogParams(run=self.id, params=good))
-        except Exception as error:  # noqa: BLE001
-            self._complain("params", error)
-
-    def set_tags(self, tags: Mapping[str, str | None]) -> None:
-        """Set tags; None removes one."""
-        try:
-            session, good = self._ready(), dict[str, str | None]()
-            for name, value in tags.items():
-                try:
-                    check_map({name: "" if value is None else value}, "tags")
-                except MunimentError as error:
-                    self._complain("tag", error)
-                else:
-                    good[name] = value
-            if good:
-                session.command(SetTags(run=self.id, tags=good))
-        except Exception as error:  # noqa: BLE001
-            self._complain("tags", error)
-
-    def log_artifact(
-        self, source: str | os.PathLike[str] | bytes, path: str | None = None, media_type: str | None = None
-    ) -> None:
-        """Keep a file, the files of a folder, or bytes, as they are now.
-
-        Args:
-            source: the file, folder or bytes.
-            path: under which the run has it; the name of the file if left out, nothing for a folder.
-            media_type: what it is; guessed from the path if it is left out.
-        """
-        if isinstance(source, bytes) and path is None:
-            raise InvalidInput("bytes have no name of their own; say under which path to keep them", field="path")
-        try:
-            self._ready()
-            if isinstance(source, bytes):
-                self._keep(source, str(path), media_type)
-            elif not Path(source).is_dir():
-                self._keep(source, path or Path(source).name, media_type)
-            else:
-                root = Path(source)
-                for file in sorted(root.rglob("*")):
-                    if file.is_file():
-                        name = file.relative_to(root).as_posix()
-                        self._keep(file, f"{path}/{name}" if path else name, media_type)
-        except Exception as error:  # noqa: BLE001
-            self._complain(f"artifact {path or '' if isinstance(source, bytes) else source}", error)
-
-    def _keep(self, source: str | os.PathLike[str] | bytes, path: str, media_type: str | None) -> None:
-        check_path(path)
-        writer = self._ready().writer
-        made = layout.File(run=self.id, path=path, name=writer.keep(source), media_type=media_type)
-        writer.entry(layout.FILE, msgspec.json.encode(made))
-
     # what the run has to do with data and models
 
-    def use(self, version: DatasetVersion | str, role: str = "") -> None:
+    def use(
+        self,
+        version: DatasetVersion | str,
+        role: str = "",
+        *,
+        slice: str | None = None,  # noqa: A002 - the field's own word
+        data: Any = None,
+    ) -> None:
         """Record that this run read a dataset version.
 
         Args:
-            version: the version, or its name, such as ``customers@3``.
+            version: the version, or its name, such as ``customers@3``; with `data`, the name of the dataset alone will
+                do, and the version is the one with this content, which is recorded if it is new.
             role: what for, such as ``training``, ``validation`` or ``reference``.
+            slice: the part of it that was read; it stands behind the role, in brackets.
+            data: what was read, as a pandas or polars DataFrame, an Arrow table or a list of mappings, of which schema,
+                rows and digest are recorded, and nothing else.
         """
-        upstream = version if isinstance(version, str) else version.id
-        if "@" in upstream and ":" not in upstream:
-            upstream = f"dataset:{upstream}"
-        self._ready().command(AddLink(upstream=upstream, downstream=self.id, type="used", role=role))
+        try:
+            upstream = version if isinstance(version, str) else version.id
+            if data is not None:
+                upstream = self._dataset(upstream, data)
+            elif "@" in upstream and ":" not in upstream:
+                upstream = f"dataset:{upstream}"
+            if slice is not None:
+                role = f"{role}[{slice}]"
+            self._ready().command(AddLink(upstream=upstream, downstream=self.id, type="used", role=role))
+        except Exception as error:  # noqa: BLE001
+            self._complain(f"the use of {version!r:.120}", error)
+
+    def _dataset(self, name: str, data: Any) -> str:
+        """Record a version of a dataset by its content; a reference to it."""
+        from muniment import frames  # noqa: PLC0415
+
+        reference = parse_reference(name, "dataset" if "@" not in name else "dataset_version", "version")
+        namespace, own = reference.key
+        told = frames.tell(data)
+        version = reference.version or told.digest.partition(":")[2][:12]
+        self._ready().command(CreateDataset(name=own, namespace=namespace))
+        self._ready().command(
+            CreateDatasetVersion(
+                dataset=f"{quote(namespace, safe='')}/{quote(own, safe='')}", version=version, digest=told.digest,
+                schema=told.schema, rows=told.rows,
+            )
+        )  # fmt: skip
+        return f"dataset:{quote(namespace, safe='')}/{quote(own, safe='')}@{quote(version, safe='')}"
 
     def register(self, model: str, **content: Any) -> str:
         """Register what this run made as the next version of a model, which is created if it does not exist.
@@ -349,11 +261,6 @@ class ActiveRun:
         self._ready().command(made)
         assert made.id is not None
         return made.id
-
-    @property
-    def params(self) -> dict[str, str]:
-        """The params that this process has logged, as text."""
-        return dict(self._params)
 
     # sending and ending
 
@@ -455,13 +362,3 @@ def _end_all() -> None:
     last = getattr(sys, "last_value", None)
     for run in list(_open):
         run.finish(_state_after(type(last) if last is not None else None, last))
-
-
-def plain(value: Any) -> str | int | float | bool:
-    """A param's value as the store takes it: numpy's and other numbers as Python's, anything else as its text."""
-    if isinstance(value, (str, bool, int, float)):
-        return value
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "shape", None) == ():
-        return plain(item())
-    return str(value)

@@ -146,7 +146,7 @@ class Builder:
         self.seal()
 
 
-class _Through:
+class Through:
     """What verification opens: the connection of the attack."""
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -193,7 +193,7 @@ class Target:
 
     def verify(self, connection: sa.Connection) -> Verification:
         """What verification says, seen through the attack."""
-        return verify.store(cast("Store", _Through(connection)), self.trust)
+        return verify.store(cast("Store", Through(connection)), self.trust)
 
     def close(self) -> None:
         self.store.close()

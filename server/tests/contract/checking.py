@@ -36,7 +36,7 @@ class Checking:
                 text = repr(row)
                 assert not any(token in text or token.encode().hex() in text for token in tokens), (table, row)
         if self.driver.site.engine == "sqlite":
-            url = self.driver.twin()
+            url = self.driver.site.crashed(self.driver.url)
             path = Path(url.removeprefix("sqlite:///"))
             with sqlite3.connect(path) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

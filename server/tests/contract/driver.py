@@ -75,8 +75,8 @@ class Site(Protocol):
         """The URL of an empty store."""
         ...
 
-    def twin(self, url: str) -> str:
-        """The URL of a copy of a store as it would be found after a crash."""
+    def crashed(self, url: str) -> str:
+        """The URL of a store as it would be found after a crash of every process that has it open."""
         ...
 
     def drop(self, url: str) -> None:
@@ -98,7 +98,7 @@ class SqliteSite:
         shutil.copyfile(self.template, path)
         return f"sqlite:///{path}"
 
-    def twin(self, url: str) -> str:
+    def crashed(self, url: str) -> str:
         made = self.folder / f"{uuid.uuid4().hex}.db"
         for suffix in ("", "-wal"):
             source = Path(url.removeprefix("sqlite:///") + suffix)
@@ -118,19 +118,12 @@ class PostgresSite:
 
     def __init__(self, admin: Any) -> None:
         self.admin = admin
-        url = sa.make_url(admin.of("postgres")).set(drivername="postgresql+psycopg")
-        self.server = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
 
     def fresh(self) -> str:
-        return self.twin(self.admin.of(self.admin._template))
+        return str(self.admin.create())
 
-    def twin(self, url: str) -> str:
-        name, source = f"muniment_{uuid.uuid4().hex}", sa.make_url(url).database
-        with self.server.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY wal_log")
-            # what a crash of the whole server would lose is not what is tested here
-            connection.exec_driver_sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
-        return str(self.admin.of(name))
+    def crashed(self, url: str) -> str:
+        return url  # the server lives, and what a crash of it would lose is not what is tested here
 
     def drop(self, url: str) -> None:
         self.admin.drop(url)
@@ -350,7 +343,7 @@ class Driver:
 
     def crash(self) -> None:
         """Every process dies; a new one opens what was left."""
-        old, self.url = self.url, self.twin() if self.site.engine == "sqlite" else self.url
+        old, self.url = self.url, self.site.crashed(self.url)
         fresh = self.opened()
         for workspace in self.open:
             workspace.close()
@@ -358,13 +351,6 @@ class Driver:
         if old != self.url:
             self.site.drop(old)
         self.check_head()
-
-    def twin(self) -> str:
-        """The URL of a copy of the store as it is now."""
-        for workspace in self.open:
-            if self.site.engine == "postgresql":  # a database that is copied has no connections
-                workspace.store.close()
-        return self.site.twin(self.url)
 
     # checking
 

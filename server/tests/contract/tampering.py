@@ -1,13 +1,15 @@
-"""Changing one thing behind the store's back, in a copy whose triggers are gone."""
+"""Changing one thing behind the store's back, in a transaction that is undone."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
+
+from muniment_server.store import tables
+from muniment_server.store.engine import Store
 
 Change = Callable[[Any], Any]
 
@@ -69,76 +71,50 @@ BY_TABLE = {
 """The numbers of the changes of each kind of row, so that every kind is as likely."""
 
 
-def tamper(url: str, project: int, number: int, pick: int) -> str | None:
+@contextmanager
+def unguarded(store: Store) -> Iterator[sa.Connection]:
+    """A connection that neither triggers nor foreign keys stop, and whose changes are undone at the end."""
+    with store._writing.connect() as connection, connection.begin() as transaction:
+        if store.is_sqlite:
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            triggers = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+            for (name,) in triggers.fetchall():
+                connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        else:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        yield connection
+        transaction.rollback()
+
+
+def tamper(connection: sa.Connection, project: int, number: int, pick: int) -> str | None:
     """Change one thing; what it was, or None if the store has no such row.
 
     Args:
-        url: a copy of a store that nobody has open.
+        connection: an unguarded one.
         project: whose row.
         number: which of `CHANGES`.
         pick: which row.
     """
     table, column, change, where = CHANGES[number % len(CHANGES)]
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _in_sqlite(str(parsed.database), project, table, column, change, where, pick)
-    return _in_postgresql(url, project, table, column, change, where, pick)
-
-
-def _in_sqlite(
-    path: str, project: int, table: str, column: str, change: Change | None, where: str, pick: int
-) -> str | None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            connection.execute(f"DROP TRIGGER {name}")
-        key = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5]]
-        found = connection.execute(_query(project, table, column, where, key)).fetchall()
-        return _changed(connection.execute, "?", table, key, column, change, found, pick)
-    finally:
-        connection.close()
-
-
-def _in_postgresql(
-    url: str, project: int, table: str, column: str, change: Change | None, where: str, pick: int
-) -> str | None:
-    plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")  # neither triggers nor foreign keys
-        key = [
-            row[0]
-            for row in connection.execute(
-                "SELECT a.attname FROM pg_index i "
-                "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) "
-                "WHERE i.indisprimary AND i.indrelid = %s::regclass ORDER BY a.attnum",
-                (table,),
-            ).fetchall()
-        ]
-        found = connection.execute(_query(project, table, column, where, key)).fetchall()
-        return _changed(connection.execute, "%s", table, key, column, change, found, pick)
-
-
-def _query(project: int, table: str, column: str, where: str, key: list[str]) -> str:
+    key = [part.name for part in tables.metadata.tables[table].primary_key.columns]
+    condition = f"project_id = {project}" + (f" AND {where}" if where else "")
     names = ", ".join(key)
     wanted = f'"{column}"' if column else key[0]
-    condition = f"project_id = {project}" + (f" AND {where}" if where else "")
-    return f"SELECT {names}, {wanted} FROM {table} WHERE {condition} ORDER BY {names}"
-
-
-def _changed(
-    execute: Any, mark: str, table: str, key: list[str], column: str, change: Change | None, found: list[Any], pick: int
-) -> str | None:
+    query = f"SELECT {names}, {wanted} FROM {table} WHERE {condition} ORDER BY {names}"
+    found = connection.exec_driver_sql(query).fetchall()
     if not found:
         return None
     *values, old = found[pick % len(found)]
-    where = " AND ".join(f"{name} = {mark}" for name in key)
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    matches = " AND ".join(f"{name} = {mark}" for name in key)
     if change is None:
-        execute(f"DELETE FROM {table} WHERE {where}", tuple(values))
+        connection.exec_driver_sql(f"DELETE FROM {table} WHERE {matches}", tuple(values))
         return f"{table}: deleted {values}"
     new = change(old)
     try:
-        execute(f'UPDATE {table} SET "{column}" = {mark} WHERE {where}', (new, *values))
-    except (sqlite3.IntegrityError, psycopg.IntegrityError):  # there is a row like that already
+        with connection.begin_nested():
+            connection.exec_driver_sql(f'UPDATE {table} SET "{column}" = {mark} WHERE {matches}', (new, *values))
+    except sa.exc.IntegrityError:  # there is a row like that already
         return None
     return f"{table}: changed {column} of {values} from {old!r} to {new!r}"
 

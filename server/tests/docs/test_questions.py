@@ -8,20 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.test_readme import command, run
+from docs.test_readme import run
 
 GUIDES = Path(__file__).resolve().parents[3] / "docs" / "guides"
 ASKED = re.compile(r"<!-- asked -->\n```python\n(.*?)```\n```text\n(.*?)```", re.DOTALL)
 LOOSE = re.compile(r"[0-9a-f]{32}|\d\.\d{3}")
 """Ids, and scores that depend on the machine's arithmetic."""
 _MARK = "=== answer ==="
-
-
-@pytest.fixture(scope="module")
-def demo_store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    store = f"sqlite:///{tmp_path_factory.mktemp('questions') / 'demo.db'}"
-    run(command("muniment demo"), store)
-    return store
 
 
 @pytest.mark.parametrize("guide", ["questions.md", "knowledge.md"])  # in this order: the second one writes

@@ -11,8 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 README = Path(__file__).resolve().parents[3] / "README.md"
 OUTPUT = re.compile(r"<!-- output of: (muniment .*?) -->\n```console\n\$ .*?\n(.*?)```", re.DOTALL)
 LOOSE = re.compile(r"[0-9a-f]{32}|\d+(\.\d+)?|─+|\s+")
@@ -35,13 +33,6 @@ def run(arguments: list[str], store: str, **environment: str) -> str:
 def command(line: str) -> list[str]:
     """A `muniment` command line, run by this very Python."""
     return [sys.executable, "-c", "from muniment.cli import main; main()", *line.split()[1:]]
-
-
-@pytest.fixture(scope="module")
-def demo_store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    store = f"sqlite:///{tmp_path_factory.mktemp('demo') / 'demo.db'}"
-    run(command("muniment demo"), store)
-    return store
 
 
 def test_the_answers_are_those_that_stand_there(demo_store: str) -> None:

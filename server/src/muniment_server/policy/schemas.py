@@ -19,6 +19,8 @@ from muniment.model.errors import InvalidInput, TooLarge
 
 WORK_LIMIT = 5_000_000
 """Places of a document times the rules that each may be held to: about a second's work."""
+RULES_LIMIT = 250_000
+"""Rules that one place may be held to: no document of more than 20 places could be checked by more of them."""
 _TEXT = 200
 _ELSEWHERE = frozenset(("$dynamicRef", "$recursiveRef"))
 _CHILDREN = frozenset(("items", "prefixItems", "additionalProperties", "patternProperties", "additionalItems",
@@ -38,12 +40,13 @@ def check(schema: dict[str, Any]) -> None:
             raise InvalidInput(f"schema: $ref {one_line(str(value))!r} is not of the form #/…", field="schema")
         if key in _ELSEWHERE or (key == "$id" and value != schema.get("$id")):
             raise InvalidInput(f"schema: {key} is not supported within a schema; use $ref with #/…", field="schema")
+    encoded = msgspec.json.encode(schema)
     try:
-        _validator(msgspec.json.encode(schema))
+        _validator(encoded)
     except (ValueError, jsonschema_rs.ValidationError) as error:
         said = one_line(str(error).partition("\n")[0])
         raise InvalidInput(f"schema is no JSON Schema: {said}", field="schema") from None
-    if _weight(schema)[0] > WORK_LIMIT:
+    if _weight(encoded)[0] > RULES_LIMIT:
         raise TooLarge("schema holds one place of a document to too many rules; use fewer references", field="schema")
 
 
@@ -70,12 +73,13 @@ def wrong(schema: dict[str, Any], value: Any, limit: int) -> list[str]:
     Raises:
         TooLarge: to say so would take too long.
     """
-    weight, circles = _weight(schema)
+    encoded = msgspec.json.encode(schema)
+    weight, circles = _weight(encoded)
     work = weight * _nodes(value) * max(1, circles) ** _depth(value)
-    if work > WORK_LIMIT:
+    if weight > RULES_LIMIT or work > WORK_LIMIT:
         raise TooLarge("value is too large for its type to check", field="value")
     found = []
-    for error in _validator(msgspec.json.encode(schema)).iter_errors(value):
+    for error in _validator(encoded).iter_errors(value):
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
         found.append(f"value{one_line(path)}: {one_line(error.message)}")
         if len(found) == limit:
@@ -88,12 +92,17 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:_TEXT])
 
 
-def _weight(schema: dict[str, Any]) -> tuple[int, int]:
-    """(rules that one place may be held to, times that it may be led back to one rule by way of one child)."""
+@lru_cache(maxsize=256)
+def _weight(encoded: bytes) -> tuple[int, int]:
+    """(rules that one place may be held to, times that it may be led back to one rule by way of one child).
+
+    Beyond `RULES_LIMIT` nobody counts on.
+    """
+    schema = msgspec.json.decode(encoded)
     circles: Counter[tuple[str, ...]] = Counter()
     total = 0
     waiting: list[tuple[Any, tuple[str, ...], tuple[str, ...]]] = [(schema, (), ("#",))]
-    while waiting and total <= WORK_LIMIT:
+    while waiting and total <= RULES_LIMIT:
         item, path, within = waiting.pop()
         total += 1
         if isinstance(item, list):

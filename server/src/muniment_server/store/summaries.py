@@ -97,14 +97,26 @@ def of_runs(
     connection: sa.Connection, project_id: int, runs: Iterable[int], names: set[str] | None = None
 ) -> dict[int, dict[str, Summary]]:
     """The current summaries of some runs, by run number and metric name."""
+    within: list[sa.ColumnElement[bool]] = [summaries.c.run.in_(list(runs))]
+    if names is not None:
+        within.append(keys.c.name.in_(sorted(names)))
+    return _found(connection, project_id, within)
+
+
+def of_span(connection: sa.Connection, project_id: int, low: int, high: int) -> dict[int, dict[str, Summary]]:
+    """Those of all runs from one number to another."""
+    return _found(connection, project_id, [summaries.c.run.between(low, high)])
+
+
+def _found(
+    connection: sa.Connection, project_id: int, within: list[sa.ColumnElement[bool]]
+) -> dict[int, dict[str, Summary]]:
     query = (
         sa.select(summaries, keys.c.name)
         .join(keys, sa.and_(keys.c.project_id == summaries.c.project_id, keys.c.no == summaries.c.key))
-        .where(summaries.c.project_id == project_id, summaries.c.run.in_(list(runs)))
+        .where(summaries.c.project_id == project_id, *within)
         .order_by(summaries.c.run, keys.c.name)
     )
-    if names is not None:
-        query = query.where(keys.c.name.in_(sorted(names)))
     found: dict[int, dict[str, Summary]] = {}
     for _, run, _, *columns, name in connection.execute(query):
         found.setdefault(run, {})[name] = to_summary(*columns)

@@ -6,8 +6,9 @@ summaries, digests and segment indexes from points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -15,25 +16,50 @@ Report = Callable[[str, int, int], None]
 """Is told what is being checked, how much of it is done, and how much there is."""
 
 
-def spans(
-    connection: sa.Connection, project_id: int, columns: Sequence[sa.Column[int]], size: int
-) -> Iterator[tuple[int, int, int]]:
+Columns = tuple[sa.Column[int], ...]
+Found = Literal["min", "max"]
+
+
+def reached(
+    connection: sa.Connection, project_id: int, found: Found, columns: Columns, after: int | None = None
+) -> list[int | None]:
+    """The least or the greatest number of a project in each column; None where there is none.
+
+    Args:
+        connection: a snapshot.
+        project_id: the project.
+        found: which.
+        columns: of tables that have a `project_id`.
+        after: leave out this number and those before it.
+    """
+    given = {"project_id": project_id} | ({} if after is None else {"after": after})
+    return list(connection.execute(_reaching(found, columns, beyond=after is not None), given).one())
+
+
+@cache
+def _reaching(found: Found, columns: Columns, *, beyond: bool) -> sa.Select[Any]:
+    """One statement, in which each column has a question of its own that an index answers."""
+    questions = []
+    for column in columns:
+        query = sa.select(getattr(sa.func, found)(column)).where(
+            column.table.c.project_id == sa.bindparam("project_id")
+        )
+        questions.append((query.where(column > sa.bindparam("after")) if beyond else query).scalar_subquery())
+    return sa.select(*questions)
+
+
+def spans(connection: sa.Connection, project_id: int, columns: Columns, size: int) -> Iterator[tuple[int, int, int]]:
     """(first, last, greatest) of spans of record numbers that hold every number that any row speaks of.
 
     Numbers that nothing speaks of are stepped over, so that one row of a record far away does not make for ever of it.
     """
 
-    def furthest(column: sa.Column[int], found: Callable[..., Any], after: int | None) -> int | None:
-        query = sa.select(found(column)).where(column.table.c.project_id == project_id)
-        return connection.execute(query if after is None else query.where(column > after)).scalar()
+    def known(found: Found, after: int | None = None) -> list[int]:
+        return [number for number in reached(connection, project_id, found, columns, after) if number is not None]
 
-    def over(found: Callable[..., Any], after: int | None = None) -> list[int]:
-        reached = [furthest(column, found, after) for column in columns]  # one at a time, which an index answers
-        return [number for number in reached if number is not None]
-
-    greatest = max(over(sa.func.max), default=0)
+    greatest = max(known("max"), default=0)
     after: int | None = None
-    while rest := over(sa.func.min, after):
+    while rest := known("min", after):
         first = min(rest)
         after = first + size - 1
         yield first, after, greatest

@@ -6,29 +6,25 @@ import sqlalchemy as sa
 
 from muniment.model.canonical import canonical, salted
 from muniment.model.ledger import derived_salt
+from muniment_server.store.audit import reached
 from muniment_server.store.audit.erasures import Erasures
 from muniment_server.store.tables import ledger, points, records, revisions, segments
 
-_POSITIONS = (ledger.c.position, revisions.c.position, points.c.position, segments.c.first)
+_FIRST = (ledger.c.position, revisions.c.position, points.c.position, segments.c.first)
+_LAST = (ledger.c.position, revisions.c.position, points.c.position, segments.c.last)
 
 
 def outside(connection: sa.Connection, project_id: int) -> tuple[int, str, str] | None:
     """(position, table, problem) of what lies before the first position."""
-    for column in _POSITIONS:
-        table = column.table
-        found = connection.execute(sa.select(sa.func.min(column)).where(table.c.project_id == project_id)).scalar()
+    for column, found in zip(_FIRST, reached(connection, project_id, "min", _FIRST), strict=True):
         if found is not None and found < 1:
-            return (found, table.name, f"there is something at position {found}; positions begin with 1")
+            return (found, column.table.name, f"there is something at position {found}; positions begin with 1")
     return None
 
 
 def last_position(connection: sa.Connection, project_id: int) -> int:
     """The last position at which anything lies."""
-    last = 0
-    for column in (ledger.c.position, revisions.c.position, points.c.position, segments.c.last):
-        query = sa.select(sa.func.max(column)).where(column.table.c.project_id == project_id)
-        last = max(last, connection.execute(query).scalar() or 0)
-    return last
+    return max(found or 0 for found in reached(connection, project_id, "max", _LAST))
 
 
 def wrong(

@@ -12,7 +12,7 @@ from muniment.model.canonical import canonical
 from muniment.model.ledger import Finding
 from muniment.model.run import param_number
 from muniment_server.store import current, heads, ledger, tables
-from muniment_server.store.audit import Report, spans
+from muniment_server.store.audit import Report, reached, spans
 from muniment_server.store.belongings import FAMILIES, Family
 from muniment_server.store.kinds import KINDS
 from muniment_server.store.tables import keys, links, params, records, revisions, scores, tags
@@ -73,9 +73,9 @@ _NUMBERED = (
 def _counters(connection: sa.Connection, project_id: int, project: str) -> Iterator[Finding]:
     """The head's counters are the greatest numbers given out."""
     head = heads.read(connection, project_id)
-    for name, counter, column in (("records", head.records, records.c.no), ("keys", head.keys, keys.c.no)):
-        query = sa.select(sa.func.max(column)).where(column.table.c.project_id == project_id)
-        greatest = connection.execute(query).scalar() or 0
+    stored = reached(connection, project_id, "max", (records.c.no, keys.c.no))
+    for name, counter, found in zip(("records", "keys"), (head.records, head.keys), stored, strict=True):
+        greatest = found or 0
         if counter != greatest:
             problem = f"the head has given out {counter} {name}, and the greatest is {greatest}"
             yield Finding(project=project, position=head.position, where="heads", problem=problem)
@@ -93,11 +93,12 @@ def _silent(connection: sa.Connection, project_id: int, project: str, low: int, 
 
 def projects_of_any_row(connection: sa.Connection) -> set[int]:
     """The numbers of projects that any table has rows of."""
-    found: set[int] = set()
-    for table in tables.metadata.sorted_tables:
-        if table.info.get("sharded"):
-            found.update(connection.scalars(sa.select(table.c.project_id).distinct()))
-    return found
+    return set(connection.scalars(_PROJECTS))
+
+
+_PROJECTS = sa.union(
+    *(sa.select(table.c.project_id) for table in tables.metadata.sorted_tables if table.info.get("sharded"))
+)
 
 
 def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, high: int) -> Iterator[Finding]:
@@ -182,11 +183,18 @@ def _end(versions: _Versions, key: tuple[Any, ...], position: int) -> None:
     versions[key] = (position, *versions[key][1:])
 
 
+_VERSIONS = {
+    kind.name: current.versions(kind.name).where(
+        kind.table.c.project_id == sa.bindparam("project_id"),
+        kind.table.c.no.between(sa.bindparam("low"), sa.bindparam("high")),
+    )
+    for kind in KINDS.values()
+}
+
+
 def _stored_records(connection: sa.Connection, kind: str, project_id: int, low: int, high: int) -> _Versions:
-    table = KINDS[kind].table
-    query = current.versions(kind).where(table.c.project_id == project_id, table.c.no.between(low, high))
     found: _Versions = {}
-    for row in connection.execute(query):
+    for row in connection.execute(_VERSIONS[kind], {"project_id": project_id, "low": low, "high": high}):
         body = msgspec.to_builtins(current.to_record(kind, row))
         del body["position"]
         found[row.no, row.valid_from] = (row.valid_to, canonical(body))

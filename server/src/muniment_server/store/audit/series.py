@@ -123,9 +123,8 @@ def _summaries(connection: sa.Connection, project_id: int, project: str, report:
     findings = list(_nameless(connection, project_id, project))
     for start, last, high in spans(connection, project_id, (records.c.no, summaries_table.c.run), CHUNK):
         report("summaries", min(last, high), high)
-        runs = range(start, last + 1)
-        stored = summaries.of_runs(connection, project_id, runs)
-        expected = _folded(connection, project_id, runs.start, runs.stop - 1)
+        stored = summaries.of_span(connection, project_id, start, last)
+        expected = _folded(connection, project_id, start, last)
         for number in sorted(stored.keys() | expected.keys()):
             findings.extend(_different(project, number, expected.get(number, {}), stored.get(number, {})))
     return min(findings, key=lambda finding: finding.position or 0, default=None)

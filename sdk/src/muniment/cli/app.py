@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from muniment.cli.best import best
+from muniment.cli.compare import compare
+from muniment.cli.runs import runs
+from muniment.cli.show import show
 
 
 def build() -> typer.Typer:
@@ -18,7 +21,10 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback(invoke_without_command=True)(_root)
+    app.command("runs")(runs)
+    app.command("show")(show)
     app.command("best")(best)
+    app.command("compare")(compare)
     for point in sorted(entry_points(group="muniment.commands"), key=lambda found: found.name):
         point.load()(app)
     return app

@@ -9,8 +9,12 @@ import typer
 
 from muniment.cli.best import best
 from muniment.cli.compare import compare
+from muniment.cli.history import history
+from muniment.cli.lineage import lineage
 from muniment.cli.runs import runs
+from muniment.cli.search import search
 from muniment.cli.show import show
+from muniment.cli.watch import watch
 
 
 def build() -> typer.Typer:
@@ -25,6 +29,10 @@ def build() -> typer.Typer:
     app.command("show")(show)
     app.command("best")(best)
     app.command("compare")(compare)
+    app.command("lineage")(lineage)
+    app.command("history")(history)
+    app.command("search")(search)
+    app.command("watch")(watch)
     for point in sorted(entry_points(group="muniment.commands"), key=lambda found: found.name):
         point.load()(app)
     return app

@@ -126,6 +126,25 @@ def _versions(client: Client, kind: str, path: str, as_of: str | None) -> list[s
     return [made.version for made in found.dataset_versions]
 
 
+def called(client: Client, kind: Kind, ids: set[str], as_of: str | None = None) -> dict[str, str]:
+    """Names of some records of a kind, by id; versions are called by their owner's name, as ``digits@3``."""
+    if not ids:
+        return {}
+    listed = ", ".join(quoted(record) for record in sorted(ids)[:LOOKED_AT])
+    query = Query(kind=kind, where=f"id IN ({listed})", limit=LOOKED_AT, lifecycle="any", as_of=as_of)
+    return versioned(client, kind, records(client.search(query), kind), as_of)
+
+
+def versioned(client: Client, kind: Kind, found: list[Any], as_of: str | None = None) -> dict[str, str]:
+    """How records that are there are called, by id; a version by its owner's name, as ``digits@3``."""
+    owner = kind.removesuffix("_version")
+    if kind == owner:
+        return {record.id: _name(kind, record) for record in found}
+    asked: Kind = msgspec.convert(owner, Kind)
+    owners = called(client, asked, {getattr(record, owner) for record in found}, as_of)
+    return {record.id: f"{owners.get(getattr(record, owner), owner)}@{record.version}" for record in found}
+
+
 def records(page: Any, kind: str) -> list[Any]:
     """The records of a page, without what was logged to runs."""
     found = getattr(page, f"{kind}s")

@@ -67,15 +67,19 @@ class Screen:
 
     def line(self, *parts: str | tables.Part) -> None:
         """Print one line of parts, plain or with a style."""
-        made = Text()
+        self.console.print(self.text(*parts), no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
+
+    def text(self, *parts: str | tables.Part) -> Text:
+        """One line of parts as the console draws it."""
+        made = Text(no_wrap=True, overflow="ignore")
         for part in parts:
             text, style = (part, "") if isinstance(part, str) else part
             made.append(self.shown(text), style)
-        self.draw(made)
+        return made
 
-    def draw(self, text: Text) -> None:
-        """Print what has been made safe already."""
-        self.console.print(text, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
+    def measure(self) -> None:
+        """Notice that the terminal has another width now."""
+        self.width = self.console.width = _width(self.terminal)
 
     def table(self, columns: list[tables.Column], indent: int = 0) -> list[str]:
         """Print a table that fits; the heads of the columns that did not."""
@@ -94,6 +98,12 @@ class Screen:
             )
             for column in columns
         ]
+
+    def raw(self, text: str) -> None:
+        """Print text of several lines as it is, but for what a terminal would obey."""
+        for line in text.splitlines():
+            self.file.write(self.shown(line) + "\n")
+        self.file.flush()
 
     def json(self, document: Any) -> None:
         """Print one JSON document on a line of its own."""

@@ -17,7 +17,7 @@ from muniment.model.run import param_number
 
 FIELD = 30
 """Columns of a field's name at the most, where there is little room."""
-CELL = 12
+CELL = 20
 """Columns to which a value may be cut."""
 
 

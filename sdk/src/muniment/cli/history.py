@@ -70,10 +70,10 @@ def whole(client: Client, record: str, after: int, as_of: str | None) -> History
 
 def draw(screen: Screen, step: HistoryStep, now: datetime) -> None:
     """Print one change: a line for the entry, and one for each field."""
-    moment = f"{ago(step.time, now)}, {step.time:%Y-%m-%d %H:%M:%S} UTC"
-    screen.line(
-        (f"{step.position}", "bold"), f"  {step.action}  ", (moment, "dim"), ("  by ", "dim"), (step.actor, "dim")
-    )
+    head = f"{step.position}", f"  {step.action}  {ago(step.time, now)}"
+    exactly, actor = f", {step.time:%Y-%m-%d %H:%M:%S} UTC", f"  by {step.actor}"
+    room = screen.width - len(head[0]) - len(head[1]) - len(actor)
+    screen.line((head[0], "bold"), head[1], (exactly if len(exactly) <= room else "", "dim"), (actor, "dim"))
     if step.erased:
         screen.line("  what was said then has been erased")
     told = [change for change in step.changes if change.before is not None or change.field not in QUIET]

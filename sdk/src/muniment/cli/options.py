@@ -37,8 +37,8 @@ def opened(url: str | None, project: str | None) -> Iterator[Client]:
         Unavailable: nobody answers there.
     """
     chosen = url or os.environ.get("MUNIMENT_URL") or fluent.DEFAULT_URL
-    file = chosen.removeprefix("sqlite:///").partition("?")[0]
-    if file != chosen and file and not Path(file).exists():
+    file = chosen.removeprefix("sqlite:///").partition("?")[0] if chosen.startswith("sqlite:///") else ""
+    if file and not Path(file).exists():
         raise NotFound(f"there is no store at {file}; check --url, or record something there first")
     try:
         yield fluent.connect(chosen, project)

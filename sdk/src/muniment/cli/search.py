@@ -20,13 +20,25 @@ from muniment.model.search import Kind, Page, Query, WorkspacePage, WorkspaceQue
 
 KINDS: tuple[str, ...] = get_args(Kind)
 _QUIET = frozenset(("position", "lifecycle", "created_at", "sources", "schema", "slices", "profile", "signature",
-                    "metadata", "thresholds", "state", "location"))  # fmt: skip
+                    "metadata", "thresholds", "state", "location", "author"))  # fmt: skip
 """Fields that are too long, or too seldom asked for, to stand in a table."""
 _SPOKEN_OF: dict[str, tuple[str, ...]] = {
     "model_version": ("run",), "evaluation": ("model_version", "dataset_version", "run"),
 }  # fmt: skip
 """Fields that are ids of records, of the kind that they are called after."""
-_FIRST = ("name", "title", "namespace", "version", "model_version", "slice", "verdict", "metrics", "stage", "size")
+_FIRST = (
+    "name",
+    "title",
+    "text",
+    "namespace",
+    "version",
+    "model_version",
+    "slice",
+    "verdict",
+    "metrics",
+    "stage",
+    "size",
+)
 """Fields that tell records of a kind apart, the most telling first."""
 
 

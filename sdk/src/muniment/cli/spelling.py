@@ -15,8 +15,8 @@ from muniment.model.metric import WireNumber
 
 NONE = "-"
 """What stands where a record has nothing."""
-_WHOLE = 1e15
-"""Whole numbers below this are written with all their digits."""
+_WHOLE = 2.0**53
+"""Whole numbers up to this are exact, and written with all their digits."""
 _SPANS = ((60.0, 1.0, "s"), (3600.0, 60.0, "min"), (86_400.0, 3600.0, "h"), (60 * 86_400.0, 86_400.0, "d"),
           (730 * 86_400.0, 30.44 * 86_400.0, "mo"), (math.inf, 365.25 * 86_400.0, "y"))  # fmt: skip
 """(seconds below which it is used, seconds of one, name)."""
@@ -51,7 +51,7 @@ def number(value: WireNumber | None, digits: int = 6) -> str:
     if value is None:
         return NONE
     exact = float(value)
-    if math.isfinite(exact) and exact.is_integer() and abs(exact) < _WHOLE:
+    if math.isfinite(exact) and exact.is_integer() and abs(exact) <= _WHOLE:
         return str(int(exact))
     return f"{exact:.{digits}g}"
 

@@ -21,11 +21,12 @@ from muniment.model.experiment import Experiment, NewExperiment
 from muniment.model.facet import Facet, Facets, FacetSet, FacetType, NewFacet, NewFacetType
 from muniment.model.ids import new_id
 from muniment.model.job import Job, NewJob
+from muniment.model.ledger import Changes
 from muniment.model.link import Lineage, LineageQuery, NewLink
 from muniment.model.metric import Chart, NewPoints, PointsWritten, Series
-from muniment.model.model import Model, ModelVersion, NewModel, NewModelVersion
+from muniment.model.model import Model, ModelData, ModelVersion, NewModel, NewModelVersion
 from muniment.model.note import NewNote, Note
-from muniment.model.othername import NamedRecord, NameSet, NewOtherName
+from muniment.model.othername import NamedRecord, NameSet, NewOtherName, OtherNames
 from muniment.model.project import NewProject, Project
 from muniment.model.question import (
     AncestryDifference,
@@ -39,7 +40,7 @@ from muniment.model.question import (
     SimilarRuns,
 )
 from muniment.model.run import NewRun, Run, RunChange, RunData
-from muniment.model.search import Page, Query
+from muniment.model.search import Page, Query, WorkspacePage, WorkspaceQuery
 from muniment.transport import Answer, Opened, open_transport
 
 MSGPACK = "application/msgpack"
@@ -158,6 +159,20 @@ class Client:
         """One page of a search."""
         return self.call("POST", f"{self._base}/search", Page, query)
 
+    def search_all(self, query: WorkspaceQuery) -> WorkspacePage:
+        """The first page of a search in each project that the caller may read."""
+        return self.call("POST", "/v1/search", WorkspacePage, query)
+
+    def changes(self, *, after: str = "0", limit: int | None = None, wait: float | None = None) -> Changes:
+        """What was written after a cursor, in order; from the beginning of the project if none is given.
+
+        Args:
+            after: the ``next`` of the page before, or a position.
+            limit: entries at the most.
+            wait: seconds to wait for news if there is none, up to 60.
+        """
+        return self.call("GET", f"{self._base}/changes{_query(after=after, limit=limit, wait=wait)}", Changes)
+
     def series(self, run: str, key: str, *, as_of: int | str | None = None, page: str | None = None) -> Series:
         """A page of one series; its columns are packed 64-bit little-endian (`array.array` or numpy read them)."""
         return self.call("GET", f"{self._base}/runs/{run}/series{_query(key=key, as_of=as_of, page=page)}", Series)
@@ -191,6 +206,10 @@ class Client:
     def create_model(self, new: NewModel) -> Model:
         """Create a model; one that exists with the same content is returned."""
         return self.call("POST", f"{self._base}/models", Model, new)
+
+    def get_model(self, model: str, *, as_of: int | str | None = None) -> ModelData:
+        """A model with its versions and aliases."""
+        return self.call("GET", f"{self._base}/models/{_part(model)}{_query(as_of=as_of)}", ModelData)
 
     def create_model_version(self, model: str, new: NewModelVersion) -> ModelVersion:
         """Register a version of a model."""
@@ -284,6 +303,10 @@ class Client:
         """Let another system's name mean a record."""
         new = NewOtherName(record=record, system=system, namespace=namespace, name=name, url=url)
         return self.call("POST", f"{self._base}/names", NameSet, new)
+
+    def names(self, record: str, *, as_of: int | str | None = None) -> list[NamedRecord]:
+        """What other systems call a record."""
+        return self.call("GET", f"{self._base}/records/{_part(record)}/names{_query(as_of=as_of)}", OtherNames).names
 
     def find_by_name(self, system: str, name: str, namespace: str = "") -> NamedRecord:
         """The record that another system's name means."""

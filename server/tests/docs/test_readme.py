@@ -1,19 +1,31 @@
-"""What the README shows is what happens: its program runs, and its commands answer what stands there.
+"""What the README and the guide of the command line show is what happens: programs run, and commands answer so.
 
-Ids, and digits that depend on the machine's arithmetic, are not compared; `MUNIMENT_UPDATE=1` writes the answers anew.
+Ids, ages, and digits and sparklines that depend on the machine's arithmetic, are not compared;
+`MUNIMENT_UPDATE=1` writes the answers anew.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+import pytest
+from typer.testing import CliRunner
+
+from muniment.cli.app import build
+
+ROOT = Path(__file__).resolve().parents[3]
+README = ROOT / "README.md"
 OUTPUT = re.compile(r"<!-- output of: (muniment .*?) -->\n```console\n\$ .*?\n(.*?)```", re.DOTALL)
-LOOSE = re.compile(r"[0-9a-f]{32}|\d+(\.\d+)?|─+|\s+")
+LOOSE = re.compile(
+    r"(?:sha256:)?[0-9a-f]{32,}…?|sha256:[0-9a-f]+…?|(?:now|\d+ (?:s|min|h))(?: ago)?\b|\d+(\.\d+)?(e-\d+)?|[▁-█]+|\s+"
+)
+EXAMPLE = re.compile(r"^ {4,}(muniment .*)$", re.MULTILINE)
+COMMANDS = ("runs", "show", "best", "compare", "lineage", "history", "search", "watch")
 
 
 def run(arguments: list[str], store: str, **environment: str) -> str:
@@ -32,21 +44,33 @@ def run(arguments: list[str], store: str, **environment: str) -> str:
 
 def command(line: str) -> list[str]:
     """A `muniment` command line, run by this very Python."""
-    return [sys.executable, "-c", "from muniment.cli import main; main()", *line.split()[1:]]
+    return [sys.executable, "-c", "from muniment.cli import main; main()", *shlex.split(line)[1:]]
 
 
-def test_the_answers_are_those_that_stand_there(demo_store: str) -> None:
-    text = README.read_text("utf-8")
+@pytest.mark.parametrize(("page", "answers"), [("README.md", 3), ("docs/guides/command-line.md", 7)])
+def test_the_answers_are_those_that_stand_there(demo_store: str, page: str, answers: int) -> None:
+    text = (ROOT / page).read_text("utf-8")
     shown = OUTPUT.findall(text)
-    assert len(shown) == 2
+    assert len(shown) == answers
     for line, expected in shown:
         answer = run(command(line), demo_store)
         if os.environ.get("MUNIMENT_UPDATE"):
             answer = "\n".join(row.rstrip() for row in answer.splitlines()) + "\n"
             text = text.replace(f"$ {line}\n{expected}```", f"$ {line}\n{answer}```")
-            README.write_text(text, "utf-8")
+            (ROOT / page).write_text(text, "utf-8")
         else:
             assert LOOSE.sub("#", answer) == LOOSE.sub("#", expected), answer
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_the_help_work(demo_store: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUNIMENT_URL", demo_store)
+    examples = EXAMPLE.findall(run(command(f"muniment {name} --help"), demo_store))
+    assert len(examples) >= 3
+    for line in examples:
+        answer = CliRunner().invoke(build(), command(line.partition(" | ")[0])[3:])
+        assert answer.exit_code == 0, (line, answer.output, answer.exception)
+        assert answer.stdout, line
 
 
 def test_the_demo_is_recorded_once(demo_store: str) -> None:

@@ -2,68 +2,61 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from muniment import fluent
-from muniment.model.metric import WireNumber
-from muniment.model.run import RunData
-
-UrlOption = Annotated[
-    str | None,
-    typer.Option(help="http://HOST:PORT, or a store's own URL such as sqlite:///PATH.", envvar="MUNIMENT_URL"),
-]
-ProjectOption = Annotated[str | None, typer.Option(help="The project.", envvar="MUNIMENT_PROJECT")]
+from muniment.cli.metrics import drawn, sparklines
+from muniment.cli.options import AsOfOption, JsonOption, ProjectOption, UrlOption, opened
+from muniment.cli.screen import Screen
+from muniment.cli.spelling import ago, number
+from muniment.cli.tables import Column
 
 
 def best(
     metric: Annotated[str, typer.Argument(help="The metric to rank by: its last value counts.")],
-    where: Annotated[str, typer.Option(help="Only runs that meet this condition.")] = "",
+    where: Annotated[str, typer.Option(help="Only runs that meet this condition.", metavar="CONDITION")] = "",
     minimize: Annotated[bool, typer.Option("--minimize", help="The least value is the best.")] = False,
-    as_of: Annotated[str | None, typer.Option(help="A position or a time: the answer as it was then.")] = None,
+    as_of: AsOfOption = None,
     url: UrlOption = None,
     project: ProjectOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Which run is best by a metric, now or as of the past.
+
+    With --json: {"run", "params", "tags", "metrics"}.
 
     Examples:
       muniment best accuracy
 
-      muniment best loss --minimize --where "params.model = 'gbm'"
+      muniment best valid_loss --minimize --where "params.model = 'neural-network'"
 
-      muniment best accuracy --as-of 120
+      muniment best accuracy --as-of 65
     """
-    fluent.connect(url, project)
-    try:
+    screen = Screen()
+    with opened(url, project) as client:
         found = fluent.best(metric, where=where, maximize=not minimize, as_of=as_of)
-    finally:
-        fluent.disconnect()
+        lines = {} if json else sparklines(client, screen, found.run.id, found.metrics, as_of, log=False)
     if json:
-        typer.echo(msgspec.json.encode(found).decode())
-    else:
-        Console().print(table_of(found, metric))
-
-
-def table_of(found: RunData, metric: str) -> Table:
-    """What people want to know of a run, the metric in question first."""
-    table = Table(title=f"best by {metric}", title_justify="left", show_header=False)
-    summary = found.metrics[metric]
-    table.add_row("run", f"{found.run.name}  {found.run.id}")
-    table.add_row(metric, f"{_number(summary.last)} at step {summary.last_step}")
-    table.add_row("state", found.run.state)
-    table.add_row("recorded", f"up to position {found.run.position}")
-    for name, value in found.params.items():
-        table.add_row(f"params.{name}", value)
-    for name, other in found.metrics.items():
-        if name != metric:
-            table.add_row(f"metrics.{name}", _number(other.last))
-    return table
-
-
-def _number(value: WireNumber) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"
+        screen.json(found)
+        return
+    top = found.metrics[metric]
+    screen.line((f"best by {metric}: {found.run.name}", "bold"))
+    pairs = {
+        "id": found.run.id,
+        metric: f"{number(top.last)} at step {top.last_step}",
+        "state": found.run.state,
+        "started": ago(found.run.started_at or found.run.created_at, datetime.now(UTC)),
+        "position": str(found.run.position),
+        **{f"params.{name}": value for name, value in found.params.items()},
+    }
+    screen.table([
+        Column(head="", cells=list(pairs), style="dim", least=24),
+        Column(head="", cells=list(pairs.values()), least=8),
+    ], 2)  # fmt: skip
+    others = {name: summary for name, summary in found.metrics.items() if name != metric}
+    if others:
+        screen.line()
+        screen.table(drawn(others, lines), 2)

@@ -108,5 +108,13 @@ class ModelVersionChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     lifecycle: Literal["active", "deleted"] | msgspec.UnsetType = msgspec.UNSET
 
 
+class ModelData(msgspec.Struct, frozen=True, kw_only=True):
+    """A model with its versions, oldest first, and what its aliases mean."""
+
+    model: Model
+    versions: list[ModelVersion]
+    aliases: dict[str, int]
+
+
 CONTENT = ("run", "uri", "digest", "signature", "framework", "metadata")
 """The fields that make two versions the same."""

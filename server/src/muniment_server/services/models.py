@@ -12,6 +12,7 @@ from muniment.model.model import (
     CONTENT,
     Model,
     ModelChange,
+    ModelData,
     ModelVersion,
     ModelVersionChange,
     NewModel,
@@ -32,14 +33,6 @@ from muniment_server.store.receipts import Receipt
 
 VERSION_LIMIT = 2**53
 """Greatest version number, exclusive: what every client can count to."""
-
-
-class ModelData(msgspec.Struct, frozen=True, kw_only=True):
-    """A model with its versions, oldest first, and what its aliases mean."""
-
-    model: Model
-    versions: list[ModelVersion]
-    aliases: dict[str, int]
 
 
 def create(

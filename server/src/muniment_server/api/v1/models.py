@@ -7,7 +7,15 @@ from typing import Annotated
 
 import msgspec
 
-from muniment.model.model import Model, ModelChange, ModelVersion, ModelVersionChange, NewModel, NewModelVersion
+from muniment.model.model import (
+    Model,
+    ModelChange,
+    ModelData,
+    ModelVersion,
+    ModelVersionChange,
+    NewModel,
+    NewModelVersion,
+)
 from muniment_server.api.routing import Call, Route
 from muniment_server.api.v1.experiments import AsOf
 from muniment_server.policy.access import Permission
@@ -29,7 +37,7 @@ async def create_model(call: Call) -> Model:
     return await call.commit(models.create(call.workspace, call.scope, call.project, call.body, call.receipt))
 
 
-async def get_model(call: Call) -> models.ModelData:
+async def get_model(call: Call) -> ModelData:
     """One model with its versions and aliases, by id or name, now or as of the past."""
     return await asyncio.to_thread(
         models.get, call.workspace, call.scope, call.project, call.path["model"], call.query.as_of
@@ -89,7 +97,7 @@ ROUTES = [
         method="POST", path="/v1/projects/{project}/models", handler=create_model, permission=Permission.WRITE,
         body=NewModel, answer=Model, status=201,
     ),
-    Route(method="GET", path=_ONE, handler=get_model, permission=Permission.READ, query=AsOf, answer=models.ModelData),
+    Route(method="GET", path=_ONE, handler=get_model, permission=Permission.READ, query=AsOf, answer=ModelData),
     Route(
         method="PATCH", path=_ONE, handler=update_model, permission=Permission.WRITE, body=ModelChange, answer=Model
     ),

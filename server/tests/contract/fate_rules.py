@@ -15,6 +15,20 @@ from contract.model import Body, Outcome, State
 from muniment_server.services import datasets, models, records
 
 PROCESS = st.integers(0, 1)
+_NEWEST = st.one_of(
+    st.fixed_dictionaries({
+        "do": st.sampled_from(("record.delete", "record.delete", "record.restore")), "slot": st.integers(0, 2),
+    }),
+    st.fixed_dictionaries({
+        "do": st.just("model.alias"), "name": st.just("risk"), "alias": st.just("champion"),
+        "version": st.just("latest"),
+    }),
+    st.fixed_dictionaries({
+        "do": st.just("model.version"), "name": st.just("risk"), "digest": st.none(), "version": st.none(),
+        "aliases": st.just([]),
+    }),
+)  # fmt: skip
+"""Few model versions, so that which is the latest changes within a transaction."""
 
 
 def check(workspace: Any, project: str, state: State, as_of: int, now: State) -> None:
@@ -56,8 +70,11 @@ class Fates:
         self.check_fates(max(0, self.driver.model.head - back))
 
     @rule(
-        given=st.lists(st.one_of(RECIPES, catalog.RECIPES), min_size=3, max_size=5), threaded=st.booleans(),
-        twice=st.booleans(),
+        given=st.one_of(
+            st.lists(st.one_of(RECIPES, catalog.RECIPES), min_size=3, max_size=5),
+            st.lists(_NEWEST, min_size=3, max_size=5),
+        ),
+        threaded=st.sampled_from((False, False, True)), twice=st.booleans(),
     )  # fmt: skip
     def fate_together(self, given: list[Body], threaded: bool, twice: bool) -> None:
         """The same at once, among versions, aliases and links: in one group, or from several processes."""

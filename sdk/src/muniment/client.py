@@ -39,6 +39,7 @@ from muniment.model.question import (
     Reproducibility,
     SimilarRuns,
 )
+from muniment.model.record import LifecycleSet, NewErasure, NewTags, Tags, TagsSet
 from muniment.model.run import NewRun, Run, RunChange, RunData
 from muniment.model.search import Page, Query, WorkspacePage, WorkspaceQuery
 from muniment.transport import Answer, Opened, open_transport
@@ -278,6 +279,29 @@ class Client:
     def remove_artifact(self, record: str, path: str) -> None:
         """Take an artifact away from a record; the past keeps it."""
         self.call("DELETE", f"{self._base}/records/{_part(record)}/artifacts/{quote(path)}", Attached)
+
+    # what holds for records of every kind, given by id or reference
+
+    def set_record_tags(self, record: str, tags: dict[str, str | None]) -> TagsSet:
+        """Set tags of a record; None removes one."""
+        return self.call("POST", f"{self._base}/records/{_part(record)}/tags", TagsSet, NewTags(tags=tags))
+
+    def tags(self, record: str, *, as_of: int | str | None = None) -> dict[str, str]:
+        """The tags of a record."""
+        return self.call("GET", f"{self._base}/records/{_part(record)}/tags{_query(as_of=as_of)}", Tags).tags
+
+    def delete(self, record: str) -> LifecycleSet:
+        """Delete a record: searches pass it over, and nothing is written to it until it is restored."""
+        return self.call("DELETE", f"{self._base}/records/{_part(record)}", LifecycleSet)
+
+    def restore(self, record: str) -> LifecycleSet:
+        """Restore a record that was deleted."""
+        return self.call("POST", f"{self._base}/records/{_part(record)}/restore", LifecycleSet)
+
+    def erase(self, record: str, reason: str) -> LifecycleSet:
+        """Erase the content of a record for good. The reason stays in the history."""
+        target = f"{self._base}/records/{_part(record)}/erase"
+        return self.call("POST", target, LifecycleSet, NewErasure(reason=reason))
 
     # what people and other systems say of records
 

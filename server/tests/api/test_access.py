@@ -42,6 +42,8 @@ BODIES: dict[str, Any] = {
     "log_params": {"params": {}},
     "set_tags": {"tags": {}},
     "erase_run": {"reason": "test"},
+    "set_record_tags": {"tags": {}},
+    "erase_record": {"reason": "test"},
     "log_points": {"series": ["a"], "value": [1.0]},
     "search_records": {},
     "compare_records": {"records": [ID, ID]},

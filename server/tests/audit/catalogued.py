@@ -12,6 +12,7 @@ from typing import Any
 
 from muniment.model.dataset import DatasetChange, NewDataset, NewDatasetVersion, Slice, Source
 from muniment.model.evaluation import NewEvaluation, Threshold
+from muniment.model.experiment import NewExperiment
 from muniment.model.facet import FacetTypeChange, NewFacetType
 from muniment.model.job import JobChange, NewJob
 from muniment.model.link import NewLink
@@ -24,13 +25,16 @@ from muniment_server.policy.access import Permission
 from muniment_server.services import (
     artifacts,
     datasets,
+    erasure,
     evaluations,
+    experiments,
     facets,
     jobs,
     links,
     models,
     notes,
     othernames,
+    records,
     views,
 )
 from muniment_server.services.workspace import Change, Workspace, now
@@ -79,15 +83,53 @@ class Catalogue:
 
     def build(self, runs: list[str]) -> None:
         """Everything else; some of it is of runs."""
+        self._fates(runs[1])
         self._datasets(runs[1])
         self._models(runs[0])
-        self._evaluations(runs[2])
+        self._evaluations(runs[3])
         self._artifacts(runs[0])
         self._facets(runs[1])
         self._notes(runs[0])
         self._views()
-        self._names(runs[2])
+        self._names(runs[3])
         self._links(runs)
+
+    def _fates(self, run: str) -> None:
+        """Records of every kind, tagged, deleted and restored; of each kind one is left deleted and one is erased."""
+        for fate in ("kept", "deleted", "erased"):
+            made = self._one_of_each(run, fate)
+            for record in made:
+                self.write(
+                    records.set_tags(*self.at, record, {"team": fate, "stage": "a", "$note": "x"}),
+                    records.set_tags(*self.at, record, {"team": f"{fate} again", "stage": None}),
+                    facets.set_facet(*self.at, record, "fate", {"said": fate}),
+                    othernames.give(*self.at, NewOtherName(system="fates", name=record, record=record)),
+                )
+            for record in made:
+                self.write(records.delete(*self.at, record))
+                if fate == "kept":
+                    self.write(records.restore(*self.at, record))
+                if fate == "erased":
+                    self.write(erasure.erase(*self.at, record, "the subject asked"))
+
+    def _one_of_each(self, run: str, name: str) -> list[str]:
+        """A record of each kind that can be deleted, but no run; their ids, what others are of last."""
+        at, write = self.at, self.workspace.writer.write
+        new = (
+            experiments.create(*at, NewExperiment(name=name, description="one")),
+            jobs.create(*at, NewJob(name=name, type="t", description="one")),
+            datasets.create(*at, NewDataset(name=name, description="one")),
+            models.create(*at, NewModel(name=name, description="one")),
+            notes.create(*at, NewNote(text=name, title="one")),
+            views.create(*at, NewSavedView(name=name, page="runs", state={"a": 1}, description="one")),
+            facets.create_type(*at, NewFacetType(name=name, schema=_SCHEMA, description="one")),
+            datasets.create_version(*at, name, NewDatasetVersion(digest=name, rows=3, run=run)),
+            models.create_version(*at, name, NewModelVersion(run=run, uri="s3://m", metadata={"a": 1}, aliases=["a"])),
+            evaluations.create(*at, NewEvaluation(
+                model_version=f"{name}@a", dataset_version=f"{name}@1", run=run, metrics={"auc": 0.5, "acc": 0.25},
+            )),
+        )  # fmt: skip
+        return [write(change).id for change in new][::-1]
 
     def _datasets(self, run: str) -> None:
         whole = NewDatasetVersion(
@@ -191,9 +233,9 @@ class Catalogue:
         """Links with and without a run, some of which have ended; one held twice."""
         used = self.link("dataset:customers@1", runs[0], "used", role="training")
         through = self.link("dataset:customers", "model:risk", "derived_from", run=runs[0], source="inferred")
-        ended = self.link("job:daily", runs[2], "parent_of", source="implicit")
+        ended = self.link("job:daily", runs[3], "parent_of", source="implicit")
         self.write(
-            links.add(*self.at, [used, through, ended, self.link(runs[0], runs[2], "same_as", run=runs[1])]),
+            links.add(*self.at, [used, through, ended, self.link(runs[0], runs[3], "same_as", run=runs[1])]),
             links.remove(*self.at, [used, ended]),
             links.add(*self.at, [used]),
         )

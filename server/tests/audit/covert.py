@@ -90,6 +90,24 @@ def run_erased_in_silence(connection: sa.Connection, target: Target) -> None:
     delete(connection, tables.runs, run)
 
 
+def record_erased_in_silence(table: sa.Table) -> Attack:
+    """Of a record of another kind everything is gone as by an erasure, although others of its kind were erased."""
+
+    def attack(connection: sa.Connection, target: Target) -> None:
+        record = row_of(connection, target, table, lifecycle="active", valid_to=None)
+        mine = tables.revisions.c.project_id == record["project_id"], tables.revisions.c.record == record["no"]
+        connection.execute(sa.update(tables.revisions).where(*mine).values(body=None))
+        for has, column in (
+            (table, "no"), (tables.tags, "run"), (tables.facets, "record"), (tables.names, "record"),
+            (tables.aliases, "record"), (tables.attachments, "record"), (tables.links, "downstream"),
+            (tables.scores, "evaluation"),
+        ):  # fmt: skip
+            where = has.c.project_id == record["project_id"], has.c[column] == record["no"]
+            connection.execute(sa.delete(has).where(*where))
+
+    return attack
+
+
 def param_erased_in_silence(connection: sa.Connection, target: Target) -> None:
     """One param of a run is gone with the revision that said it."""
     key = row_of(connection, target, tables.keys, name="late")
@@ -174,6 +192,15 @@ def changed(table: sa.Table, slug: str = "default", /, **values: Any) -> Attack:
     )
 
 
+def said_to_be(table: sa.Table, lifecycle: str) -> Attack:
+    """An active record is deleted or erased, and nothing but its row says so."""
+    return lambda connection, target: _ignore(
+        update(
+            connection, table, row_of(connection, target, table, lifecycle="active", valid_to=None), lifecycle=lifecycle
+        )
+    )
+
+
 def link_through(run: int) -> Attack:
     """A link that came about through no run came about through one with this number."""
     return lambda connection, target: _ignore(
@@ -203,12 +230,12 @@ def moved(table: sa.Table) -> Attack:
     return attack
 
 
-def given_back(table: sa.Table, **values: Any) -> Attack:
-    """A row that the erasure of a run removed is there again."""
+def given_back(table: sa.Table, of: sa.Table = tables.runs, /, **values: Any) -> Attack:
+    """A row that the erasure of a record removed is there again."""
 
     def attack(connection: sa.Connection, target: Target) -> None:
-        erased = row_of(connection, target, tables.runs, lifecycle="erased")
-        column = "downstream" if "downstream" in table.c else "record"
+        erased = row_of(connection, target, of, lifecycle="erased")
+        column = next(name for name in ("downstream", "record", "run", "evaluation") if name in table.c)
         insert(connection, table, row_of(connection, target, table), **{column: erased["no"]}, **values)
 
     return attack
@@ -234,11 +261,11 @@ def raw(table: str, column: str, value: Any) -> Attack:
     return attack
 
 
-def erasure_saying(body: str) -> Attack:
+def erasure_saying(body: str, action: str = "run.erase") -> Attack:
     """Another explanation of what an erasure removed."""
 
     def attack(connection: sa.Connection, target: Target) -> None:
-        entry = row_of(connection, target, tables.ledger, action="run.erase")
+        entry = row_of(connection, target, tables.ledger, action=action)
         update(
             connection,
             tables.revisions,

@@ -66,6 +66,37 @@ FOUND = [
         )
     ),
     *(
+        pytest.param(covert.record_erased_in_silence(table), id=f"{table.name} erased in silence")
+        for table in (
+            tables.experiments,
+            tables.jobs,
+            tables.datasets,
+            tables.dataset_versions,
+            tables.models,
+            tables.model_versions,
+            tables.evaluations,
+            tables.notes,
+            tables.saved_views,
+            tables.facet_types,
+        )
+    ),
+    *(
+        pytest.param(covert.given_back(table, of, **values), id=f"{table.name} of the erased in {of.name}")
+        for table, of, values in (
+            (tables.tags, tables.models, {}),
+            (tables.facets, tables.notes, {}),
+            (tables.names, tables.jobs, {"name": "s//gone"}),
+            (tables.aliases, tables.models, {}),
+            (tables.links, tables.model_versions, {}),
+            (tables.scores, tables.evaluations, {}),
+        )
+    ),
+    *(
+        pytest.param(covert.said_to_be(table, to), id=f"{to} in {table.name}")
+        for table in (tables.jobs, tables.datasets, tables.models, tables.evaluations, tables.notes)
+        for to in ("erased", "deleted")
+    ),
+    *(
         pytest.param(covert.changed(table, target=number), id=f"{table.name} of record {number}")
         for table in (tables.aliases, tables.attachments)
         for number in (0, -1, 9999)
@@ -124,6 +155,10 @@ HOSTILE = [
             '{"run":{"id":[]}}',
             '"$int:x"',
         )
+    ),
+    *(
+        pytest.param(covert.erasure_saying(body, "record.erase"), id=f"an erasure of any kind that says {body[:20]}")
+        for body in ("{", "[]", '{"model":5}', '{"erased":{"revisions":[[]]}}', '{"model":{"id":[]}}')
     ),
     pytest.param(covert.segment_of(lambda _: b"garbage"), id="garbage for a segment"),
     pytest.param(covert.segment_of(lambda file: file[:-20]), id="half a segment"),

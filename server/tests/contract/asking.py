@@ -87,6 +87,8 @@ EXPERIMENT_WHERES: tuple[Where, ...] = (
     ("name LIKE '%r%'", lambda view: "r" in view["name"]),
     ("description IS NULL OR name = 'churn'", lambda view: view["description"] is None or view["name"] == "churn"),
     ("position <= 8", lambda view: view["position"] <= 8),
+    ("tags.team = 'risk'", lambda view: view["tags"].get("team") == "risk"),
+    ("tags.größe IS NULL", lambda view: "größe" not in view["tags"]),
 )
 
 
@@ -140,7 +142,7 @@ def answer(state: State, kind: str, where: Where, orders: tuple[Order, ...], lif
         record = state.records[record_id]
         if lifecycle in {"any", record.body["lifecycle"]}:
             view = state.data(record_id) if kind == "run" else state.answer(record_id)
-            if where[1](view):
+            if where[1](view if kind == "run" else {**view, "tags": state.tags.get(record_id, {})}):
                 found.append(view)
     if not orders or orders[0].descending:
         found.reverse()

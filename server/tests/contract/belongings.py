@@ -81,12 +81,7 @@ def digest(content: int) -> str:
 
 
 def _holder(draft: Draft, record: str) -> str:
-    found = draft.state.records.get(record)
-    if found is None:
-        raise Refused("not_found")
-    if found.body["lifecycle"] == "erased":
-        raise Refused("gone")
-    return found.kind
+    return draft.writable(record).kind
 
 
 def _artifact(draft: Draft, content: int) -> str | None:

@@ -35,7 +35,7 @@ RECIPES = st.one_of(
     }),
     st.fixed_dictionaries({
         "do": st.just("model.alias"), "name": st.sampled_from(NAMES), "alias": st.sampled_from(_ALIASES),
-        "version": st.sampled_from((None, 1, 1, 2)),
+        "version": st.sampled_from((None, 1, 1, 2, "latest")),
     }),
     st.fixed_dictionaries({
         "do": st.sampled_from(("link.add", "link.add", "link.remove")),
@@ -117,14 +117,21 @@ def versions(state: State, kind: str, owner: str) -> list[str]:
     return [key for key in state.of(f"{kind}_version") if state.records[key].body[kind] == owner]
 
 
+def latest(state: State, kind: str, owner: str) -> str | None:
+    """The youngest version that is neither deleted nor erased."""
+    active = [key for key in versions(state, kind, owner) if state.records[key].body["lifecycle"] == "active"]
+    return active[-1] if active else None
+
+
 def _owner(draft: Draft, kind: str, name: str) -> str:
     found = named(draft.state, kind, name)
-    if found is None:
-        raise Refused("not_found")
+    draft.present(found or "")
+    assert found is not None
     return found
 
 
 def _same(draft: Draft, there: str, digest: str | None) -> Body:
+    draft.present(there)
     if digest is not None and draft.state.records[there].body["digest"] != digest:
         raise Refused("conflict")
     return draft.state.answer(there)
@@ -132,6 +139,7 @@ def _same(draft: Draft, there: str, digest: str | None) -> Body:
 
 def _dataset_version(draft: Draft, op: Op, index: int) -> Body:
     dataset = _owner(draft, "dataset", op.target)
+    draft.writable(dataset)
     known = versions(draft.state, "dataset", dataset)
     bodies = {key: draft.state.records[key].body for key in known}
     version, digest = op.args["version"], op.args["digest"]
@@ -151,10 +159,13 @@ def _dataset_version(draft: Draft, op: Op, index: int) -> Body:
 
 def _model_version(draft: Draft, op: Op, index: int) -> Body:
     model = _owner(draft, "model", op.target)
+    draft.writable(model)
     numbers = {draft.state.records[key].body["version"]: key for key in versions(draft.state, "model", model)}
     version, digest = op.args["version"], op.args["digest"]
     if version in numbers:
         made, answer = numbers[version], _same(draft, numbers[version], digest)
+        if op.args["aliases"]:
+            draft.writable(made)
     else:
         made = draft.ids(index)
         answer = draft.put("model_version", made, {
@@ -182,10 +193,11 @@ def _alias(draft: Draft, op: Op, index: int) -> Body:
     model = _owner(draft, "model", op.target)
     version = op.args["version"]
     numbers = {draft.state.records[key].body["version"]: key for key in versions(draft.state, "model", model)}
-    if version is not None and version not in numbers:
-        raise Refused("not_found")
-    done = _mean(draft, model, op.args["alias"], None if version is None else numbers[version])
-    return {"alias": op.args["alias"], "version": version, "changed": done, "position": draft.last}
+    meant = latest(draft.state, "model", model) if version == "latest" else numbers.get(version)
+    draft.writable(model if version is None else meant or "")
+    done = _mean(draft, model, op.args["alias"], meant)
+    number = None if meant is None else draft.state.records[meant].body["version"]
+    return {"alias": op.args["alias"], "version": number, "changed": done, "position": draft.last}
 
 
 def _link(draft: Draft, op: Op, index: int) -> Body:
@@ -193,11 +205,7 @@ def _link(draft: Draft, op: Op, index: int) -> Body:
     count = 0
     for upstream, downstream, type_, role in op.args["links"]:
         for end in (upstream, downstream):
-            record = draft.state.records.get(end)
-            if record is None:
-                raise Refused("not_found")
-            if record.body["lifecycle"] == "erased":
-                raise Refused("gone")
+            draft.writable(end)
         if upstream == downstream:
             raise Refused("invalid_input")
         key = (downstream, upstream, type_, role)
@@ -239,20 +247,25 @@ COMMANDS = {
 commands.COMMANDS.update(COMMANDS)
 
 
-def check(workspace: Any, project: str, state: State, as_of: int) -> None:
+def check(workspace: Any, project: str, state: State, as_of: int, now: State) -> None:
     """Versions, aliases and lineage of everything at a position are those of the model's state there."""
     scope = workspace.owner_scope
-    for model in state.of("model"):
+    gone = {key for key, record in now.records.items() if record.body["lifecycle"] == "erased"}
+    for model in [key for key in state.of("model") if key not in gone]:
         found = models.get(workspace, scope, project, model, as_of)
         assert [version.id for version in found.versions] == versions(state, "model", model)
-        meant = {name: state.records[target].body["version"] for name, target in state.aliases.get(model, {}).items()}
+        meant = {
+            name: state.records[target].body["version"]
+            for name, target in state.aliases.get(model, {}).items()
+            if target in state.records
+        }
         assert found.aliases == meant, (model, as_of)
-    for dataset in state.of("dataset"):
+    for dataset in [key for key in state.of("dataset") if key not in gone]:
         of_dataset = datasets.versions(workspace, scope, project, dataset, as_of).versions
         assert [version.id for version in of_dataset] == versions(state, "dataset", dataset)
     ends = sorted({end for key in state.links for end in key[:2]})
     for end in ends[:4]:
-        if end not in state.records or state.records[end].body["lifecycle"] == "erased":
+        if end not in state.records or end in gone:
             continue  # of what was erased the past keeps no more than its place in lineage
         for direction in ("upstream", "downstream"):
             graph = lineage.lineage(

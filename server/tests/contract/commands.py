@@ -41,6 +41,24 @@ class Draft:
             self.bodies.setdefault(record_id, {})[kind] = body
         return self.state.answer(record_id)
 
+    def present(self, record_id: str) -> Record:
+        """A record that has content."""
+        record = self.state.records.get(record_id)
+        if record is None:
+            raise Refused("not_found")
+        if record.body["lifecycle"] == "erased":
+            raise Refused("gone")
+        return record
+
+    def writable(self, record_id: str) -> Record:
+        """A record that is not deleted, and no version of what is."""
+        record = self.present(record_id)
+        owner = record.body.get(record.kind.removesuffix("_version")) if record.kind.endswith("_version") else None
+        for key in (record_id, owner):
+            if key is not None and self.state.records[key].body["lifecycle"] == "deleted":
+                raise Refused("conflict")
+        return record
+
     def run(self, run: str, *, writable: bool = False) -> Record:
         """A run that can be written to."""
         record = self.state.records.get(run)
@@ -120,7 +138,7 @@ class Model:
         return Outcome(answer)
 
     def _commit(self, draft: Draft, op: Op, answer: Body) -> None:
-        if op.do == "run.erase":
+        if op.do in {"run.erase", "record.erase"}:
             self._forget(op.target)
         self.records = draft.records
         records = draft.state.records
@@ -178,8 +196,8 @@ def _create_experiment(draft: Draft, op: Op, index: int) -> Body:
 def _update_experiment(draft: Draft, op: Op, index: int) -> Body:
     del index
     found = draft.state.experiment(op.target)
-    if found is None:
-        raise Refused("not_found")
+    draft.present(found or "")
+    assert found is not None
     for other in draft.state.of("experiment"):
         if other != found and draft.state.records[other].body["name"] == op.args.get("name"):
             raise Refused("conflict")
@@ -189,8 +207,8 @@ def _update_experiment(draft: Draft, op: Op, index: int) -> Body:
 def _create_run(draft: Draft, op: Op, index: int) -> Body:
     given, state = op.args, draft.state
     experiment = state.experiment(op.target)
-    if experiment is None:
-        raise Refused("not_found")
+    draft.present(experiment or "")
+    assert experiment is not None
     if given["id"] in state.records:
         return _same_run(draft, given, experiment)
     if state.records[experiment].body["lifecycle"] != "active":
@@ -207,7 +225,7 @@ def _create_run(draft: Draft, op: Op, index: int) -> Body:
         "ended_at": draft.time if given["state"] in TERMINAL else None, "job": None,
     })  # fmt: skip
     _add_params(draft, made, given["params"])
-    _change_tags(draft, made, given["tags"])
+    change_tags(draft, made, given["tags"])
     return answer
 
 
@@ -261,7 +279,8 @@ def _add_params(draft: Draft, run: str, given: dict[str, str]) -> int:
     return len(fresh)
 
 
-def _change_tags(draft: Draft, run: str, given: dict[str, str | None]) -> int:
+def change_tags(draft: Draft, run: str, given: dict[str, str | None]) -> int:
+    """Set tags of a record, or remove those that are None; how many changed."""
     known = draft.state.tags.get(run, {})
     changed = {key: value for key, value in given.items() if known.get(key) != value}
     if changed:
@@ -279,7 +298,7 @@ def _params(draft: Draft, op: Op, index: int) -> Body:
 def _tags(draft: Draft, op: Op, index: int) -> Body:
     del index
     draft.run(op.target, writable=True)
-    return {"changed": _change_tags(draft, op.target, op.args["tags"]), "position": draft.last}
+    return {"changed": change_tags(draft, op.target, op.args["tags"]), "position": draft.last}
 
 
 def _log(draft: Draft, op: Op, index: int) -> Body:
@@ -307,9 +326,29 @@ def _log(draft: Draft, op: Op, index: int) -> Body:
 
 def _erase(draft: Draft, op: Op, index: int) -> Body:
     del index
-    body = draft.run(op.target).body
-    gone = dict.fromkeys(("parent", "description", "user", "code", "environment", "seeds", "started_at", "ended_at"))
-    answer = draft.put("run", op.target, {**body, **gone, "name": "erased", "lifecycle": "erased"})
+    return erase(draft, op, draft.run(op.target))
+
+
+_KEPT = {
+    "run": ("experiment", "kind", "state", "attempt"), "dataset_version": ("dataset",),
+    "model_version": ("model", "version"),
+}  # fmt: skip
+"""What is left of a record, beside its id and when it was made."""
+_INSTEAD: dict[str, Body] = {
+    "dataset": {"namespace": "default"}, "model_version": {"stage": "none"},
+    "dataset_version": {"sources": [], "schema": [], "slices": []},
+}  # fmt: skip
+
+
+def erase(draft: Draft, op: Op, record: Record) -> Body:
+    """Take the content of a record, and say which entries had it."""
+    kind, body = record.kind, record.body
+    named = {
+        "run": {"name": "erased"}, "dataset_version": {"version": f"erased-{op.target}"}, "model_version": {},
+    }.get(kind, {"name": f"erased-{op.target}"})  # fmt: skip
+    kept = {name: body[name] for name in ("id", "created_at", *_KEPT.get(kind, ()))}
+    left = {**dict.fromkeys(body), **kept, **named, **_INSTEAD.get(kind, {}), "lifecycle": "erased"}
+    answer = draft.put(kind, op.target, left)
     entries = draft.model.entries
     draft.bodies[op.target]["reason"] = op.args["reason"]
     draft.bodies[op.target]["erased"] = {

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from contract import belongings, catalog
+from contract import belongings, catalog, fates
 from contract.commands import Model, Request, explained
 from contract.evidence import Evidence
 from contract.evidence import rows as evidence_rows
@@ -39,6 +39,7 @@ from muniment_server.store import compaction, heads, receipts, sealing, tiles, w
 from muniment_server.store.audit import chain, rows, series
 
 PROJECT = "default"
+_ROOMS: dict[str, Any] = {name: room for room in (belongings, catalog, fates) for name in room.COMMANDS}
 _ANSWERS: dict[str, Any] = {
     "experiment.create": Experiment, "experiment.update": Experiment, "run.create": Run, "run.update": Run,
     "run.attempt": Run, "run.params": Logged, "run.tags": Logged, "run.log": PointsWritten, "run.erase": Run,
@@ -221,7 +222,7 @@ class Driver:
                 commands = [command_of(command) for command in op.commands]
                 return batch.run(*common, batches.Batch(commands=commands), given)
             case name:
-                return (catalog if name in catalog.COMMANDS else belongings).prepare(common, op)
+                return _ROOMS[name].prepare(common, op)
 
     def write(self, op: Op, key: str | None = None, body: str | None = None, process: int = 0) -> Outcome:
         """One request, answered as the model answers it."""

@@ -10,7 +10,7 @@ from contract.machine import Contract
 
 JOINING = frozenset(
     ("create_run", "erase", "tick", "seal", "catalogue", "catalogue_together", "belong", "belong_together",
-     "failed_commit", "crash", "another_process", "tamper")
+     "fate", "fate_together",     "failed_commit", "crash", "another_process", "tamper")
 )  # fmt: skip
 """Rules that are kept where what joins records is looked at."""
 

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from contract import asking, belongings, catalog, evidence, recipes, tampering
 from contract.checking import Checking
 from contract.driver import PROJECT, Clock, Driver, Site, failing_commit, settled
-from contract.model import Body, Op, Outcome
+from contract.fate_rules import Fates
+from contract.model import Body, Op, Outcome, State
 from muniment.model.errors import MunimentError
 from muniment_server.annexes import keeper
 from muniment_server.services import experiments, verify
@@ -30,7 +31,7 @@ LIFECYCLE = st.sampled_from(("active", "any", "deleted"))
 NUMBERS = st.lists(NUMBER, min_size=1, max_size=6)
 
 
-class Contract(Checking, RuleBasedStateMachine):
+class Contract(Fates, Checking, RuleBasedStateMachine):
     """One store from its beginning to its end. A subclass says on which site."""
 
     site: ClassVar[Site]
@@ -266,14 +267,16 @@ class Contract(Checking, RuleBasedStateMachine):
         """Links and belongings before and after the entries that changed them."""
         changed = [
             entry.position for entry in self.driver.model.entries
-            if any({"links", "aliases", "artifacts", "facets"} & (body or {}).keys() for *_, body in entry.revisions)
+            if any({"links", "tags", *State().belongings()} & (body or {}).keys() for *_, body in entry.revisions)
         ]  # fmt: skip
         for position in sorted({at for last in changed[-8:] for at in (last - 1, last)}):
             self.check_catalogue(position)
             self.check_belongings(position)
+            self.check_fates(position)
 
     def check_catalogue(self, position: int) -> None:
-        catalog.check(self.driver.first, PROJECT, self.driver.model.at(position), position)
+        model = self.driver.model
+        catalog.check(self.driver.first, PROJECT, model.at(position), position, model.state)
 
     @rule(given=st.lists(catalog.RECIPES, min_size=3, max_size=5), threaded=st.booleans(), twice=st.booleans())
     def catalogue_together(self, given: list[Body], threaded: bool, twice: bool) -> None:
@@ -382,10 +385,8 @@ class Contract(Checking, RuleBasedStateMachine):
             for key in (*recipes.EXPERIMENTS, "renamed", *self.driver.model.state.of("experiment")):
                 found = settled(lambda: experiments.get(workspace, workspace.owner_scope, PROJECT, key, as_of))  # noqa: B023
                 there = state.experiment(key)
-                assert found == (Outcome(error="not_found") if there is None else Outcome(state.answer(there))), (
-                    as_of,
-                    key,
-                )
+                missing = Outcome(error="gone" if as_of is not None and self.is_erased(key) else "not_found")
+                assert found == (missing if there is None else Outcome(state.answer(there))), (as_of, key)
 
     @rule(
         slot=recipes.SLOTS, numbers=NUMBERS, offset=st.integers(-1, 1),

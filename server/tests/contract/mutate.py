@@ -61,7 +61,7 @@ def attempt(mutation: Mutation, engine: str, examples: int, steps: int) -> Outco
             cwd=TESTS,
             env={
                 **os.environ,
-                "PYTHONPATH": str(folder),
+                "PYTHONPATH": os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", ""))),
                 "MUNIMENT_CONTRACT_EXAMPLES": str(examples),
                 "MUNIMENT_CONTRACT_STEPS": str(steps),
                 "MUNIMENT_CONTRACT_SHRINK": "0",

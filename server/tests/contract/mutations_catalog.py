@@ -1,4 +1,4 @@
-"""Versions, aliases, links, artifacts and facets, broken on purpose."""
+"""Versions, aliases, links, artifacts, facets, and what holds for every kind, broken on purpose."""
 
 from __future__ import annotations
 
@@ -111,5 +111,82 @@ CATALOG_MUTATIONS = (
         "store/lookup.py",
         "        for waiting in (self._belongings, self.transaction.belongings):\n            if key in",
         "        for waiting in (self._belongings,):\n            if key in",
+    ),
+    Mutation(
+        "fates",
+        "what is deleted is written to",
+        "services/references.py",
+        'if getattr(held.record, "lifecycle", "active") == "deleted":',
+        "if False:",
+    ),
+    Mutation(
+        "fates",
+        "a version of what is deleted is written to",
+        "services/references.py",
+        'if owner is not None and getattr(owner.record, "lifecycle", "active") == "deleted":',
+        "if False:",
+    ),
+    Mutation(
+        "fates",
+        "what a transaction deletes can be the latest version",
+        DRAFT,
+        "if owner and is_active(made) != is_active(held):",
+        "if False:",
+    ),
+    Mutation(
+        "fates",
+        "a deletion of another draft of the transaction is forgotten",
+        DRAFT,
+        "        transaction.stirred.update(self._stirred)\n",
+        "",
+    ),
+    Mutation(
+        "fates",
+        "deleting again is an entry",
+        "services/records.py",
+        "msgspec.structs.replace(before, lifecycle=lifecycle))",
+        "msgspec.structs.replace(before, lifecycle=lifecycle, created_at=draft.time))",
+    ),
+    Mutation(
+        "fates",
+        "erasure leaves versions of the record",
+        "store/erasure.py",
+        "    connection.execute(sa.delete(table).where(table.c.project_id == project_id, table.c.no == held.no))\n",
+        "",
+    ),
+    Mutation(
+        "fates",
+        "verification knows erasures of runs alone",
+        "store/audit/erasures.py",
+        '("run.erase", "record.erase")',
+        '("run.erase",)',
+    ),
+    Mutation(
+        "fates",
+        "the name of what is erased stays",
+        "services/erasure.py",
+        'said[rule.named] = f"erased-{record.id}"',
+        "said[rule.named] = getattr(record, rule.named)",
+    ),
+    Mutation(
+        "fates",
+        "tags as of the past are those of now",
+        "services/records.py",
+        "[held.no], None, reader.as_of)",
+        "[held.no], None, None)",
+    ),
+    Mutation(
+        "fates",
+        "the past of what is erased was never there",
+        "store/reader.py",
+        "return self.as_of is not None and erased(self.connection, self.project_id, record_id)",
+        "return False",
+    ),
+    Mutation(
+        "fates",
+        "lineage of the past needs owners that were erased",
+        "services/lineage.py",
+        "erased = ids - found.keys()",
+        "erased: set[str] = set()",
     ),
 )

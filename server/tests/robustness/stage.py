@@ -78,6 +78,7 @@ class Stage:
         self.good("POST", f"{record}/artifacts", {"path": "kept", "digest": self.digest})  # so none can collect it
         self.good("POST", f"{DEFAULT}/facet-types", {"name": "stage", "schema": self.schema(), "mode": "warn"})
         self.note: str = self.good("POST", f"{DEFAULT}/notes", {"text": "text"})["id"]
+        self.spare: str = self.good("POST", f"{DEFAULT}/notes", {"text": "text"})["id"]
         self.view: str = self.good("POST", f"{DEFAULT}/views", {"name": "stage", "page": "runs", "state": {}})["id"]
         self.good("POST", f"{DEFAULT}/names", {"system": "mlflow", "name": "stage", "record": self.run})
 
@@ -243,6 +244,8 @@ class Stage:
                             {"name": "stage", "state": state, "description": "x", "lifecycle": "active"}),
             "name": ("POST", f"{DEFAULT}/names", {**name, "record": self.run, "url": "http://tracking:5000/#/runs"}),
             "name end": ("POST", f"{DEFAULT}/names/remove", name),
+            "record tags": ("POST", f"{DEFAULT}/records/model:stage@1/tags", {"tags": {"team": "risk", "gone": None}}),
+            "record erasure": ("POST", f"{DEFAULT}/records/{self.spare}/erase", {"reason": "text"}),
         }  # fmt: skip
 
     def schema(self) -> dict[str, Any]:
@@ -282,6 +285,9 @@ class Stage:
             {"do": "run.params", "run": made, "params": {"q": "text"}},
             {"do": "run.tags", "run": made, "tags": {"team": None}},
             {"do": "run.log", "run": made, **points},
+            {"do": "record.tags", "record": "dataset:stage", "tags": {"team": made}},
+            {"do": "record.delete", "record": made},
+            {"do": "record.restore", "record": made},
         ]
 
 

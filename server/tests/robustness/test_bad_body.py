@@ -25,7 +25,7 @@ ROUTES = (
     "dataset version", "model",
     "model change", "model version", "model version change", "alias", "evaluation", "links", "links end", "comparison",
     "attachment", "collection", "facet type", "facet type change", "facet", "note", "note change", "view",
-    "view change", "name", "name end",
+    "view change", "name", "name end", "record tags", "record erasure",
 )  # fmt: skip
 FREE = frozenset(("hardware", "profile", "metadata"))
 """Fields that hold any document."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from muniment.model.run import Run
 from search.oracle import Point, Record
 
 
@@ -34,6 +33,6 @@ class Life(msgspec.Struct):
             points={key: found for key, found in points.items() if found},
         )
 
-    def erase(self, left: Run) -> None:
+    def erase(self, left: Any) -> None:
         """Forget everything but what is left."""
         self.versions, self.params, self.tags, self.points = [left], [], [], {}

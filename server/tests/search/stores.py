@@ -192,6 +192,7 @@ class Builder:
         run_id = f"{rng.getrandbits(128):032x}"
         state = rng.choice(_STATES)
         parents = [key for key, value in self.planned.items() if value["lifecycle"] != "erased"]
+        jobs = [key for key, life in self.kept.lives("job").items() if life.versions[-1].lifecycle == "active"]
         params = {key: _text(rng) for key in rng.sample(KEYS, rng.randrange(4))}
         tags = {key: _text(rng) for key in rng.sample(KEYS, rng.randrange(4))}
         new = NewRun(
@@ -204,7 +205,7 @@ class Builder:
             description=rng.choice((None, *TEXTS)),
             user=rng.choice((None, None, "ann", "Ann", "𝒳")),
             started_at=rng.choice((None, *TIMES)) if state not in TERMINAL else None,
-            job=rng.choice((None, *sorted(self.kept.lives("job")))),
+            job=rng.choice((None, *sorted(jobs))),
             params=dict(params),
             tags=tags,
         )

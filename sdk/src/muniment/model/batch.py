@@ -18,6 +18,7 @@ from muniment.model.metric import NewPoints
 from muniment.model.model import NewModel, NewModelVersion
 from muniment.model.note import NewNote
 from muniment.model.othername import NewOtherName
+from muniment.model.record import NewTags
 from muniment.model.run import NewRun, RunChange
 from muniment.model.view import NewSavedView
 
@@ -146,6 +147,28 @@ class AttachArtifact(Attach, frozen=True, kw_only=True, tag_field="do", tag="art
     record: str
 
 
+class SetRecordTags(NewTags, frozen=True, kw_only=True, tag_field="do", tag="record.tags"):
+    """Set tags of a record of any kind; null removes one."""
+
+    record: str
+
+
+class DeleteRecord(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag="record.delete"
+):
+    """Delete a record of any kind."""
+
+    record: str
+
+
+class RestoreRecord(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag="record.restore"
+):
+    """Restore a record that was deleted."""
+
+    record: str
+
+
 Command = (
     CreateExperiment
     | UpdateExperiment
@@ -169,6 +192,9 @@ Command = (
     | GiveName
     | SetAlias
     | AttachArtifact
+    | SetRecordTags
+    | DeleteRecord
+    | RestoreRecord
 )
 
 

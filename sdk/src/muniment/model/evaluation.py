@@ -24,7 +24,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """One evaluation. It never changes."""
+    """One evaluation. What it says never changes."""
 
     id: Id
     model_version: Id

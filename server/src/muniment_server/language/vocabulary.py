@@ -88,7 +88,7 @@ EXPERIMENTS = Vocabulary(
         ("created_at", "time", ("creation_time",)),
         ("position", "integer", ()),
     ),
-    frozenset(),
+    _TAGGED,
 )
 
 JOBS = Vocabulary(

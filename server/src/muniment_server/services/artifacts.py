@@ -28,7 +28,7 @@ from muniment.model.errors import Conflict, Gone, InvalidInput, MunimentError, N
 from muniment.model.ids import new_id
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
-from muniment_server.services.references import Finder, resolve
+from muniment_server.services.references import Finder, refuse_deleted, resolve
 from muniment_server.services.workspace import Change, Workspace, now
 from muniment_server.store import artifacts, belongings
 from muniment_server.store.draft import Draft
@@ -240,7 +240,7 @@ def _active(draft: Draft, digest: str) -> Held:
 
 def attach_in(draft: Draft, record: str, path: str, artifact: Held) -> Attached:
     """Give a record an artifact in a draft."""
-    holder = holder_of(draft, record)
+    holder = keeper_of(draft, record)
     there = draft.belonging("artifacts", holder, path)
     if there not in (None, artifact.record.id) and kind_of(holder.record).name in FIXED:
         raise Conflict(
@@ -260,7 +260,7 @@ def detach(
     check_path(path)
 
     def act(draft: Draft) -> Attached:
-        holder = holder_of(draft, record)
+        holder = keeper_of(draft, record)
         there = draft.belonging("artifacts", holder, path)
         if there is not None and kind_of(holder.record).name in FIXED:
             raise Conflict(f"{record[:100]} is a version, and a version never changes", field="path")
@@ -286,10 +286,20 @@ def holder_of(finder: Finder, record: str) -> Held:
     return held
 
 
+def keeper_of(finder: Finder, record: str) -> Held:
+    """The record that may be given artifacts.
+
+    Raises:
+        NotFound, Gone, InvalidInput: as `holder_of`.
+        Conflict: it is deleted.
+    """
+    return refuse_deleted(finder, holder_of(finder, record), record, "record")
+
+
 def check_holder(workspace: Workspace, scope: Scope, project: str, record: str) -> None:
-    """Check that a record may have artifacts, as `holder_of`."""
+    """Check that a record may be given artifacts, as `keeper_of`."""
     workspace.project(scope, project, Permission.WRITE)
-    catalog.read(workspace, scope, project, None, lambda reader: holder_of(reader, record).no)
+    catalog.read(workspace, scope, project, None, lambda reader: keeper_of(reader, record).no)
 
 
 def of(held: Held) -> Artifact:

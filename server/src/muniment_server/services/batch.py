@@ -14,6 +14,7 @@ from muniment.model.facet import FacetSet
 from muniment.model.metric import PointsWritten
 from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
 from muniment.model.othername import NameSet
+from muniment.model.record import LifecycleSet, TagsSet
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import (
     artifacts,
@@ -27,6 +28,7 @@ from muniment_server.services import (
     models,
     notes,
     othernames,
+    records,
     runs,
     views,
 )
@@ -92,7 +94,7 @@ def _settled(result: Any, before: int, last: int) -> Any:
     return result
 
 
-_POSITIONED = runs.Logged | links.Linked | FacetSet | NameSet | models.AliasSet | Attached
+_POSITIONED = runs.Logged | links.Linked | FacetSet | NameSet | models.AliasSet | Attached | TagsSet | LifecycleSet
 """Answers that say by which position something is so."""
 
 
@@ -139,6 +141,19 @@ def _set_tags(command: commands.SetTags) -> Act:
         return runs.Logged(changed=draft.change_tags(runs.writable(draft, command.run), command.tags), position=0)
 
     return act
+
+
+def _set_record_tags(command: commands.SetRecordTags) -> Act:
+    records.check_tags(command.tags)
+    return lambda draft: records.set_tags_in(draft, command.record, command.tags)
+
+
+def _delete_record(command: commands.DeleteRecord) -> Act:
+    return lambda draft: records.delete_in(draft, command.record)
+
+
+def _restore_record(command: commands.RestoreRecord) -> Act:
+    return lambda draft: records.restore_in(draft, command.record)
 
 
 def _log_points(command: commands.LogPoints) -> Act:
@@ -241,4 +256,7 @@ _PREPARE: dict[type, Callable[[Any], Act]] = {
     commands.GiveName: _give_name,
     commands.SetAlias: _set_alias,
     commands.AttachArtifact: _attach,
+    commands.SetRecordTags: _set_record_tags,
+    commands.DeleteRecord: _delete_record,
+    commands.RestoreRecord: _restore_record,
 }

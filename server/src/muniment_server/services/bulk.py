@@ -266,7 +266,7 @@ def _expected(steps: list[Step]) -> Expected:
         if kind is not None:
             key = tuple([getattr(line.command, column) for column in KINDS[kind].key])
             made.names.setdefault(kind, set()).add(key)
-        for field in ("id", "run"):
+        for field in ("id", "run", "record"):
             value = getattr(line.command, field, None)
             if isinstance(value, str) and _ID.fullmatch(value):
                 made.ids.add(value)

@@ -16,7 +16,7 @@ from muniment_server.services.lineage import nodes_of
 from muniment_server.services.references import resolve
 from muniment_server.services.reports import inputs_of
 from muniment_server.services.workspace import Workspace
-from muniment_server.store import ledger, runs
+from muniment_server.store import ledger, runs, tables
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import kind_of
 from muniment_server.store.reader import Reader
@@ -56,7 +56,8 @@ def _fields(reader: Reader, scope: Scope, held: Held) -> dict[str, Any]:
     kind = kind_of(held.record).name
     made = {name: value for name, value in flat(msgspec.to_builtins(held.record)).items() if name not in _OWN}
     if kind != "run":
-        return made
+        tags = runs.items(reader.connection, tables.tags, reader.project_id, [held.no], None, reader.as_of)
+        return made | {f"tags.{name}": value for name, value in tags.get(held.no, {}).items()}
     data = runs.find(reader.connection, scope, reader.project_id, held.record.id, as_of=reader.as_of)
     made.update({f"params.{name}": value for name, value in data.params.items()})
     made.update({f"tags.{name}": value for name, value in data.tags.items()})

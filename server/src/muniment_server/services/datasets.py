@@ -20,7 +20,7 @@ from muniment.model.names import TEXT_LIMIT, check_name, check_text
 from muniment.model.schema import check_bag, check_columns
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
-from muniment_server.services.references import resolve, resolve_version
+from muniment_server.services.references import refuse_deleted, resolve, resolve_version, writable
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
@@ -111,10 +111,10 @@ def _check_count(value: int | None, field: str) -> None:
 
 def create_version_in(draft: Draft, key: str, new: NewDatasetVersion) -> DatasetVersion:
     """Create a version in a draft."""
-    held = resolve(draft, key, "dataset", "dataset")
+    held = writable(draft, key, "dataset", "dataset")
     dataset = held.record.id
     there = _same_version(draft, dataset, new)
-    run = None if new.run is None else resolve(draft, new.run, "run", "run")
+    run = None if new.run is None else writable(draft, new.run, "run", "run")
     if there is None:
         there = draft.create(
             "dataset_version",
@@ -124,6 +124,7 @@ def create_version_in(draft: Draft, key: str, new: NewDatasetVersion) -> Dataset
             ),
         )  # fmt: skip
     if run is not None:
+        refuse_deleted(draft, there, "the version", "version")
         draft.add_link(run, there, "generated", "", None, "explicit")
     assert isinstance(there.record, DatasetVersion)
     return there.record

@@ -12,7 +12,7 @@ from muniment.model.metric import WireNumber, to_wire
 from muniment.model.names import ITEMS_LIMIT, check_name
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
-from muniment_server.services.references import resolve
+from muniment_server.services.references import refuse_deleted, resolve, writable
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
@@ -52,11 +52,13 @@ def create_in(draft: Draft, new: NewEvaluation) -> Evaluation:
     metrics = {name: to_wire(float(value)) for name, value in new.metrics.items()}
     model = resolve(draft, new.model_version, "model_version", "model_version")
     dataset = resolve(draft, new.dataset_version, "dataset_version", "dataset_version")
-    run = None if new.run is None else resolve(draft, new.run, "run", "run")
-    _check_slice(dataset, new.slice)
     there = None if new.id is None else draft.find("evaluation", new.id)
     if there is not None:
         return _same(of(there), new, metrics, model.record.id, dataset.record.id)
+    refuse_deleted(draft, model, new.model_version, "model_version")
+    refuse_deleted(draft, dataset, new.dataset_version, "dataset_version")
+    run = None if new.run is None else writable(draft, new.run, "run", "run")
+    _check_slice(dataset, new.slice)
     if new.id is not None and draft.find_any(new.id) is not None:
         raise Conflict(f"id {new.id} is taken by a record of another kind", field="id")
     held = draft.create(

@@ -66,6 +66,7 @@ def held_by_key(draft: Draft, key: str) -> Held:
 
     Raises:
         NotFound: there is none.
+        Gone: it was erased.
     """
     check_text(key, "experiment", NAME_LIMIT)
     found = draft.find_named("experiment", key)
@@ -73,6 +74,7 @@ def held_by_key(draft: Draft, key: str) -> Held:
         found = draft.find("experiment", key.replace("-", "").lower())
     if found is None:
         raise NotFound(f"experiment {key[:100]!r} does not exist in this project; create it first", field="experiment")
+    refuse_erased(of(found).lifecycle, f"experiment {of(found).id}")
     return found
 
 
@@ -104,7 +106,6 @@ def update(
 def update_in(draft: Draft, key: str, change: ExperimentChange) -> Experiment:
     """Change an experiment in a draft."""
     held = held_by_key(draft, key)
-    refuse_erased(of(held).lifecycle, f"experiment {of(held).id}")
     if isinstance(change.name, str):
         other = draft.find_named("experiment", change.name)
         if other is not None and other.no != held.no:

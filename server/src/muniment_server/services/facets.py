@@ -15,7 +15,7 @@ from muniment_server.policy import schemas
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
 from muniment_server.services.experiments import changed
-from muniment_server.services.references import Finder, resolve
+from muniment_server.services.references import Finder, resolve, writable
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store import belongings
 from muniment_server.store.draft import Draft
@@ -145,7 +145,7 @@ def set_facet_in(draft: Draft, record: str, name: str, value: dict[str, Any] | N
     Raises:
         InvalidInput: it is not what its type says, and the type's mode is ``enforce``.
     """
-    held = resolve(draft, record, None, "record")
+    held = writable(draft, record, None, "record")
     facet, warnings = (None, []) if value is None else _judged(draft.latest("facet_type", name), name, value)
     said = None if facet is None else msgspec.to_builtins(facet)
     done = draft.set_belonging("facets", held, name, said)

@@ -12,7 +12,7 @@ from muniment.model.link import NewLink
 from muniment.model.names import check_slug
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
-from muniment_server.services.references import resolve
+from muniment_server.services.references import resolve, writable
 from muniment_server.services.workspace import Workspace
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
@@ -76,9 +76,9 @@ def resolve_end(draft: Draft, text: str, field: str, abroad: Abroad) -> Held:
     """The record that an end of a link means; one of another project gets a record that stands for it."""
     there = abroad.get(text)
     if there is None:
-        return resolve(draft, text, None, field)
+        return writable(draft, text, None, field)
     if not there.slug:  # at home after all
-        return resolve(draft, there.record, None, field)
+        return writable(draft, there.record, None, field)
     known = draft.find_named("foreign", there.urn)
     return known or draft.create(
         "foreign",

@@ -121,6 +121,10 @@ def owners_of(reader: Reader, records: Iterable[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind, ids in wanted.items():
         found.update(reader.by_ids(kind, ids))
+        erased = ids - found.keys()
+        if erased:  # of them, too, the past keeps nothing
+            present = Reader(reader.connection, reader.scope, reader.project_id, None)
+            found.update(present.by_ids(kind, erased))
     return found
 
 

@@ -11,7 +11,7 @@ from muniment.model.link import NewLink
 from muniment.model.names import check_text
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import foreign
-from muniment_server.services.references import resolve
+from muniment_server.services.references import writable
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.draft import Draft
 from muniment_server.store.held import Held
@@ -111,5 +111,5 @@ def _ends(draft: Draft, link: NewLink, index: int, abroad: foreign.Abroad) -> tu
     downstream = foreign.resolve_end(draft, link.downstream, f"links[{index}].downstream", abroad)
     if upstream.no == downstream.no:
         raise InvalidInput(f"links[{index}] joins a record to itself", field=f"links[{index}].downstream")
-    run = None if link.run is None else resolve(draft, link.run, "run", f"links[{index}].run")
+    run = None if link.run is None else writable(draft, link.run, "run", f"links[{index}].run")
     return upstream, downstream, run

@@ -23,7 +23,7 @@ from muniment.model.schema import check_bag, check_columns
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
 from muniment_server.services.experiments import changed
-from muniment_server.services.references import LATEST, resolve, resolve_version
+from muniment_server.services.references import LATEST, refuse_deleted, resolve, resolve_version, writable
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store import belongings
 from muniment_server.store.draft import Draft
@@ -128,12 +128,14 @@ def check_alias(alias: str, field: str = "alias") -> str:
 
 def create_version_in(draft: Draft, key: str, new: NewModelVersion) -> ModelVersion:
     """Create a version in a draft, with its aliases, and the link to the run that made it."""
-    held = resolve(draft, key, "model", "model")
+    held = writable(draft, key, "model", "model")
     model = of(held).id
-    run = None if new.run is None else resolve(draft, new.run, "run", "run")
+    run = None if new.run is None else writable(draft, new.run, "run", "run")
     there = _there(draft, model, new)
     if there is not None:
         catalog.check_same_version(there.record, new, CONTENT, "leave version out to register the next one")
+        if new.aliases or run is not None:
+            refuse_deleted(draft, there, f"version {version_in(there).version}", "version")
     else:
         number = new.version or draft.last_number("model_version", model) + 1
         there = draft.create(
@@ -218,9 +220,10 @@ def set_alias_in(draft: Draft, key: str, alias: str, version: str | None) -> Ali
     """Let an alias mean another version in a draft, or nothing."""
     target = None
     if version is None:
-        held = resolve(draft, key, "model", "model")
+        held = writable(draft, key, "model", "model")
     else:
         held, target = resolve_version(draft, key, "model", version)
+        refuse_deleted(draft, target, f"version {version}", "version")
     done = draft.set_belonging("aliases", held, alias, target)
     number = None if target is None else version_in(target).version
     return AliasSet(alias=alias, version=number, changed=done, position=draft.last_position)

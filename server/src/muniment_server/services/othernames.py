@@ -15,7 +15,7 @@ from muniment.model.othername import (
 )
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import catalog
-from muniment_server.services.references import resolve
+from muniment_server.services.references import refuse_deleted, resolve, writable
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store import belongings
 from muniment_server.store.draft import Draft
@@ -47,7 +47,7 @@ def give_in(draft: Draft, new: NewOtherName) -> NameSet:
     Raises:
         Conflict: it means another record.
     """
-    held = resolve(draft, new.record, None, "record")
+    held = writable(draft, new.record, None, "record")
     return name_in(draft, held, new, new.url)
 
 
@@ -74,6 +74,8 @@ def take(
 
     def act(draft: Draft) -> NameSet:
         there = draft.find_called(whole)
+        if there is not None:
+            refuse_deleted(draft, there, there.record.id, "record")
         done = there is not None and draft.set_belonging("names", there, whole, None)
         record = None if there is None else there.record.id
         return NameSet(record=record, changed=done, position=draft.last_position)

@@ -58,6 +58,10 @@ def _evaluated(reader: Reader, dataset_version: str, query: BestQuery) -> list[S
         if math.isfinite(float(item.metrics.get(query.metric, math.nan)))
     ]
     models = reader.by_ids("model_version", (item.model_version for item in found))
+    found = [
+        item for item in found
+        if item.model_version not in models or models[item.model_version].lifecycle != "deleted"
+    ]  # fmt: skip
     made_by = {key: model.run for key, model in models.items() if model.run is not None}
     known = reader.by_ids("run", made_by.values())
     return [

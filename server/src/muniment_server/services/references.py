@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from muniment.model.errors import InvalidInput, NotFound
+from muniment.model.errors import Conflict, Gone, InvalidInput, NotFound
 from muniment.model.reference import Reference, parse_reference
 from muniment_server.services.workspace import refuse_erased
 from muniment_server.store.held import Held
+from muniment_server.store.kinds import kind_of
 
+_VERSIONS = frozenset(("dataset_version", "model_version"))
 LATEST = "latest"
 """The version that means the youngest one."""
 
@@ -31,6 +33,10 @@ class Finder(Protocol):
 
     def find_named(self, kind: str, *name: Any) -> Held | None:
         """The record with this key."""
+        ...
+
+    def was_erased(self, record_id: str) -> bool:
+        """Whether there is a record with this id that cannot be found any more, since it was erased."""
         ...
 
     def find_alias(self, held: Held, name: str) -> Held | None:
@@ -68,6 +74,8 @@ def resolve(finder: Finder, text: str, kind: str | None, field: str) -> Held:
         )
     found = _find(finder, reference)
     if found is None:
+        if reference.id is not None and finder.was_erased(reference.id):
+            raise Gone(f"{text[:120]} was erased, and its past with it", field=field)
         what = (reference.kind or "record").replace("_", " ")
         raise NotFound(f"{field}: {what} {text[:120]} does not exist in this project", field=field)
     refuse_erased(getattr(found.record, "lifecycle", "active"), f"{text[:120]}")
@@ -83,6 +91,37 @@ def _find(finder: Finder, reference: Reference) -> Held | None:
     owner = reference.kind.removesuffix("_version")
     held = finder.find_named(owner, *reference.key)
     return None if held is None else version_of(finder, held, owner, reference.version)
+
+
+def writable(finder: Finder, text: str, kind: str | None, field: str) -> Held:
+    """The record that a reference means, if something may be written to it, or linked with it.
+
+    Raises:
+        InvalidInput, NotFound, Gone: as `resolve`.
+        Conflict: it is deleted, or what it is a version of.
+    """
+    return refuse_deleted(finder, resolve(finder, text, kind, field), text, field)
+
+
+def refuse_deleted(finder: Finder, held: Held, text: str, field: str) -> Held:
+    """The record, if neither it nor what it is a version of is deleted.
+
+    Raises:
+        Conflict: one of them is; `text` is how the record was called.
+    """
+    kind = kind_of(held.record)
+    what = text[:120]
+    if getattr(held.record, "lifecycle", "active") == "deleted":
+        raise Conflict(f"{field}: {what} is deleted; restore it first", field=field)
+    if kind.name in _VERSIONS:
+        owner = finder.find(kind.owner, getattr(held.record, kind.owner))
+        if owner is not None and getattr(owner.record, "lifecycle", "active") == "deleted":
+            raise Conflict(
+                f"{field}: {what} is a version of {kind.owner} {owner.record.id}, which is deleted; "
+                f"restore the {kind.owner} first",
+                field=field,
+            )
+    return held
 
 
 def resolve_version(finder: Finder, key: str, owner: str, version: str) -> tuple[Held, Held]:

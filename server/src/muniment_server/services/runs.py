@@ -14,7 +14,7 @@ from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.experiments import changed, held_by_key
 from muniment_server.services.experiments import of as experiment_of
-from muniment_server.services.references import resolve
+from muniment_server.services.references import writable as writable_record
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
 from muniment_server.store import runs
 from muniment_server.store.draft import Draft
@@ -90,7 +90,7 @@ def create_in(draft: Draft, new: NewRun, params: dict[str, str]) -> Run:
         )
     if new.parent is not None and draft.find("run", new.parent) is None:
         raise NotFound(f"parent run {new.parent} does not exist in this project", field="parent")
-    job = None if new.job is None else resolve(draft, new.job, "job", "job")
+    job = None if new.job is None else writable_record(draft, new.job, "job", "job")
     run_id = new.id or new_id()
     running = new.state != "scheduled"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
@@ -85,9 +86,9 @@ def params_of(connection: sa.Connection, project_id: int, run: int) -> dict[str,
     return {row.name: row.value for row in connection.execute(_PARAMS, {"project_id": project_id, "run": run})}
 
 
-def tags_of(connection: sa.Connection, project_id: int, run: int) -> dict[str, str]:
-    """Every current tag of a run."""
-    return {row.name: row.value for row in connection.execute(_TAGS, {"project_id": project_id, "run": run})}
+def tags_of(connection: sa.Connection, project_id: int, record: int) -> dict[str, str]:
+    """Every current tag of a record."""
+    return {row.name: row.value for row in connection.execute(_TAGS, {"project_id": project_id, "run": record})}
 
 
 def kind_of_id(connection: sa.Connection, project_id: int, record_id: str) -> str | None:
@@ -96,8 +97,10 @@ def kind_of_id(connection: sa.Connection, project_id: int, record_id: str) -> st
     return connection.execute(query).scalar_one_or_none()
 
 
-def latest_id(connection: sa.Connection, project_id: int, kind: str, owner: str) -> str | None:
-    """The id of the youngest active record of a kind that belongs to another."""
+def latest_id(
+    connection: sa.Connection, project_id: int, kind: str, owner: str, *, without: Iterable[str] = ()
+) -> str | None:
+    """The id of the youngest active record of a kind that belongs to another, some left aside."""
     table = KINDS[kind].table
     query = (
         sa.select(table.c.id)
@@ -110,6 +113,9 @@ def latest_id(connection: sa.Connection, project_id: int, kind: str, owner: str)
         .order_by(table.c.no.desc())
         .limit(1)
     )
+    aside = sorted(without)
+    if aside:
+        query = query.where(table.c.id.notin_(aside))
     return connection.execute(query).scalar_one_or_none()
 
 

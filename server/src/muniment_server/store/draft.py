@@ -20,7 +20,7 @@ from muniment.model.run import param_number
 from muniment_server.language.words import words_of
 from muniment_server.store import belongings, links, points, receipts, repeats, tables, words
 from muniment_server.store.belongings import FAMILIES, content_of
-from muniment_server.store.held import BEFORE_ALL, Frontier, Held
+from muniment_server.store.held import BEFORE_ALL, Frontier, Held, is_active
 from muniment_server.store.kinds import KINDS, Record, kind_of, name_of
 from muniment_server.store.links import LinkKey
 from muniment_server.store.lookup import Lookup
@@ -86,6 +86,9 @@ class Draft(Lookup):
             return held
         made = msgspec.structs.replace(held, record=msgspec.structs.replace(record, position=self.position))
         found = words_of(record)
+        owner = KINDS[kind].owner
+        if owner and is_active(made) != is_active(held):
+            self._stirred.add((kind, getattr(record, owner)))
         if found != words_of(held.record):
             self._words[held.no] = held.no, found, held.no <= self.old
         self._put(kind, held.record.position, made)
@@ -289,6 +292,7 @@ class Draft(Lookup):
         transaction.names.update(self.names)
         transaction.belongings.take(self._belongings)
         transaction.youngest.update(self._youngest)
+        transaction.stirred.update(self._stirred)
         transaction.numbers.update(self._numbers)
         transaction.contents = {**self._contents, **transaction.contents}  # the oldest stays
         transaction.links.update(self._links)
@@ -325,15 +329,15 @@ class Draft(Lookup):
                 "number": param_number(value), "valid_from": self.position,
             })  # fmt: skip
 
-    def _close_tags(self, run: int, changed: dict[str, str | None], had: set[str]) -> None:
+    def _close_tags(self, record: int, changed: dict[str, str | None], had: set[str]) -> None:
         for name, value in changed.items():
             key = self.transaction.key(name)
             row = None
             if value is not None:
-                row = {"project_id": self.project_id, "run": run, "key": key, "valid_from": self.position,
+                row = {"project_id": self.project_id, "run": record, "key": key, "valid_from": self.position,
                        "valid_to": None, "value": value}  # fmt: skip
-            where = {"at_run": run, "at_key": key}
-            self.transaction.supersede(tables.tags, (run, key), name in had, self.position, where, row)
+            where = {"at_run": record, "at_key": key}
+            self.transaction.supersede(tables.tags, (record, key), name in had, self.position, where, row)
 
     def _close_link(self, key: LinkKey, source: str | None, had: bool) -> None:
         columns = dict(zip(("downstream", "upstream", "type", "role", "run"), key, strict=True))

@@ -15,6 +15,7 @@ from muniment_server.store import words
 from muniment_server.store.belongings import FAMILIES
 from muniment_server.store.compaction import erased_from_segment
 from muniment_server.store.held import Held
+from muniment_server.store.kinds import kind_of
 from muniment_server.store.ledger import points_payload_hash
 from muniment_server.store.tables import (
     links,
@@ -23,7 +24,7 @@ from muniment_server.store.tables import (
     receipts,
     records,
     revisions,
-    runs,
+    scores,
     segment_runs,
     segments,
     summaries,
@@ -43,8 +44,8 @@ class Erased(msgspec.Struct, frozen=True):
     revisions: list[int]
 
 
-def erase_run(connection: sa.Connection, project_id: int, held: Held) -> tuple[Held, Erased]:
-    """Erase everything that was recorded of a run.
+def erase(connection: sa.Connection, project_id: int, held: Held) -> tuple[Held, Erased]:
+    """Erase everything that was recorded of a record.
 
     The record that is answered has a new salt, for what is said of it from now on.
     """
@@ -64,7 +65,9 @@ def erase_run(connection: sa.Connection, project_id: int, held: Held) -> tuple[H
     for family in FAMILIES.values():
         mine = (family.table.c.project_id == project_id, family.table.c.record == held.no)
         connection.execute(sa.delete(family.table).where(*mine))
-    connection.execute(sa.delete(runs).where(runs.c.project_id == project_id, runs.c.no == held.no))
+    connection.execute(sa.delete(scores).where(scores.c.project_id == project_id, scores.c.evaluation == held.no))
+    table = kind_of(held.record).table
+    connection.execute(sa.delete(table).where(table.c.project_id == project_id, table.c.no == held.no))
     connection.execute(sa.delete(links).where(links.c.project_id == project_id, links.c.downstream == held.no))
     words.erase(connection, project_id, held.no)
     _erase_receipts(connection, project_id, held.record.id)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from muniment.model.errors import NotFound
+from muniment.model.errors import Gone, NotFound
 from muniment.model.experiment import Experiment
 from muniment_server.policy.access import Scope
 from muniment_server.store import current
 from muniment_server.store.projects import visible
+from muniment_server.store.records import erased
 from muniment_server.store.tables import experiments
 
 
@@ -17,6 +18,7 @@ def find(connection: sa.Connection, scope: Scope, project_id: int, key: str, *, 
 
     Raises:
         NotFound: there was none at that position.
+        Gone: it was erased since, and its past with it.
     """
     query = current.versions("experiment").where(
         experiments.c.project_id == project_id,
@@ -27,6 +29,8 @@ def find(connection: sa.Connection, scope: Scope, project_id: int, key: str, *, 
     plain = key.replace("-", "").lower()
     if row is None and len(plain) == 32 and all(letter in "0123456789abcdef" for letter in plain):
         row = connection.execute(query.where(experiments.c.id == plain)).first()
+        if row is None and as_of is not None and erased(connection, project_id, plain):
+            raise Gone(f"experiment {plain} was erased, and its past with it", field="experiment")
     if row is None:
         raise NotFound(f"experiment {key[:100]!r} does not exist{_then(as_of)}", field="experiment")
     found: Experiment = current.to_record("experiment", row)

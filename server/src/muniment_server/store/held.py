@@ -40,6 +40,11 @@ class Held(msgspec.Struct, frozen=True):
     frontier: Frontier | None = None
 
 
+def is_active(held: Held) -> bool:
+    """Whether a record is neither deleted nor erased."""
+    return getattr(held.record, "lifecycle", "active") == "active"
+
+
 class Memory:
     """What one process holds of one project. Used under the project's head lock only."""
 

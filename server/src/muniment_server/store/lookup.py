@@ -8,7 +8,7 @@ import msgspec
 
 from muniment_server.store import belongings, current
 from muniment_server.store.belongings import Content, Waiting
-from muniment_server.store.held import Held
+from muniment_server.store.held import Held, is_active
 from muniment_server.store.kinds import KINDS, Key, name_of
 from muniment_server.store.transaction import Transaction
 
@@ -23,6 +23,7 @@ class Lookup:
         self.held: dict[str, Held] = {}
         self.names: dict[tuple[str, Key], str] = {}
         self._youngest: dict[tuple[str, str], str] = {}
+        self._stirred: set[tuple[str, str]] = set()
         self._numbers: dict[tuple[str, str], int] = {}
         self._contents: dict[tuple[str, str], str] = {}
         self._belongings = Waiting()
@@ -76,6 +77,11 @@ class Lookup:
         kind = current.kind_of_id(self.connection, self.project_id, record_id)
         return None if kind is None else self.find(kind, record_id)
 
+    def was_erased(self, record_id: str) -> bool:
+        """Never: what is erased is found, and says so."""
+        del record_id
+        return False
+
     def belonging(self, family: str, held: Held, name: str) -> Any:
         """What a name of a record has now: the id of a record or a document; None is nothing."""
         found = self.content(family, held, name)
@@ -112,11 +118,24 @@ class Lookup:
 
     def latest(self, kind: str, owner: str) -> Held | None:
         """The youngest record of a kind that belongs to another, such as a model's latest version."""
+        if (kind, owner) in self._stirred or (kind, owner) in self.transaction.stirred:
+            return self._latest_of_stirred(kind, owner)
         for waiting in (self._youngest, self.transaction.youngest):
             if (kind, owner) in waiting:
                 return self.find(kind, waiting[kind, owner])
         found = current.latest_id(self.connection, self.project_id, kind, owner)
         return None if found is None else self.find(kind, found)
+
+    def _latest_of_stirred(self, kind: str, owner: str) -> Held | None:
+        """The same where the database does not know yet which of them are deleted."""
+        at_hand = {
+            held.record.id: held
+            for held in (*self.transaction.held.values(), *self.held.values())
+            if isinstance(held.record, KINDS[kind].struct) and getattr(held.record, KINDS[kind].owner) == owner
+        }
+        there = current.latest_id(self.connection, self.project_id, kind, owner, without=at_hand)
+        known = [*at_hand.values(), *(held for held in [there and self.find(kind, there)] if held)]
+        return max((held for held in known if is_active(held)), key=lambda held: held.no, default=None)
 
     def find_digest(self, dataset: str, digest: str) -> Held | None:
         """The oldest version of a dataset that has this digest."""

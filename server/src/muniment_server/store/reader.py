@@ -13,6 +13,7 @@ from muniment_server.store.dialects import among, numbers_for
 from muniment_server.store.held import Held
 from muniment_server.store.kinds import KINDS
 from muniment_server.store.projects import visible
+from muniment_server.store.records import erased
 from muniment_server.store.tables import records
 
 _NAMING = (
@@ -67,6 +68,10 @@ class Reader:
         """The record with this id, of whatever kind."""
         kind = current.kind_of_id(self.connection, self.project_id, record_id)
         return None if kind is None else self.find(kind, record_id)
+
+    def was_erased(self, record_id: str) -> bool:
+        """Whether there is a record with this id of which the past is gone, since it was erased."""
+        return self.as_of is not None and erased(self.connection, self.project_id, record_id)
 
     def find_named(self, kind: str, *name: Any) -> Held | None:
         """The record with this key."""

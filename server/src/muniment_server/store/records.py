@@ -1,4 +1,4 @@
-"""The registry of records: the number of an id, whatever its kind."""
+"""What is asked of a record of any kind: its number, whether it was erased."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sqlalchemy as sa
 
 from muniment.model.errors import NotFound
 from muniment_server.policy.access import Scope
+from muniment_server.store import current
+from muniment_server.store.kinds import KINDS
 from muniment_server.store.projects import visible
 from muniment_server.store.tables import records
 
@@ -24,3 +26,19 @@ def number_of(connection: sa.Connection, scope: Scope, project_id: int, record_i
     if found is None:
         raise NotFound(f"this project has no record {record_id}", field="record")
     return int(found)
+
+
+def erased(connection: sa.Connection, project_id: int, record_id: str) -> bool:
+    """Whether there is a record with this id whose content was erased."""
+    kind = current.kind_of_id(connection, project_id, record_id)
+    table = None if kind is None else KINDS[kind].table
+    if table is None or "lifecycle" not in table.c:
+        return False
+    number = sa.select(records.c.no).where(records.c.project_id == project_id, records.c.id == record_id)
+    query = sa.select(table.c.no).where(
+        table.c.project_id == project_id,
+        table.c.no == number.scalar_subquery(),
+        current.at(table, None),
+        table.c.lifecycle == "erased",
+    )
+    return connection.execute(query).first() is not None

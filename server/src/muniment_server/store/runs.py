@@ -13,6 +13,7 @@ from muniment.model.run import Run, RunData
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, summaries
 from muniment_server.store.projects import visible
+from muniment_server.store.records import erased
 from muniment_server.store.tables import keys, params, records, runs, tags
 
 
@@ -47,17 +48,10 @@ def row_of(connection: sa.Connection, scope: Scope, project_id: int, run_id: str
     row = connection.execute(query).first()
     if row is not None:
         return row
-    if as_of is not None and _erased(connection, project_id, run_id):
+    if as_of is not None and erased(connection, project_id, run_id):
         raise Gone(f"run {run_id} was erased, and its past with it", field="run")
     then = "" if as_of is None else f" as of position {as_of}"
     raise NotFound(f"run {run_id} does not exist in this project{then}", field="run")
-
-
-def _erased(connection: sa.Connection, project_id: int, run_id: str) -> bool:
-    query = sa.select(runs.c.no).where(
-        runs.c.project_id == project_id, runs.c.id == run_id, current.at(runs, None), runs.c.lifecycle == "erased"
-    )
-    return connection.execute(query).first() is not None
 
 
 def find(
@@ -80,8 +74,8 @@ def with_data(
     """Runs, in the given order, with the chosen columns; three queries however many they are."""
     found: list[tuple[int, Run]] = [(row.no, current.to_record("run", row)) for row in rows]
     numbers = [no for no, _ in found]
-    run_params = _items(connection, params, project_id, numbers, columns.params, as_of)
-    run_tags = _items(connection, tags, project_id, numbers, columns.tags, as_of)
+    run_params = items(connection, params, project_id, numbers, columns.params, as_of)
+    run_tags = items(connection, tags, project_id, numbers, columns.tags, as_of)
     metrics = metrics_of(connection, project_id, {no: run.id for no, run in found}, columns.metrics, as_of)
     return [
         RunData(run=run, params=run_params.get(no, {}), tags=run_tags.get(no, {}), metrics=metrics.get(no, {}))
@@ -100,7 +94,7 @@ def metrics_of(
     return found if as_of is None else past.summaries_as_of(connection, project_id, numbers, found, as_of)
 
 
-def _items(
+def items(
     connection: sa.Connection,
     table: sa.Table,
     project_id: int,
@@ -108,6 +102,7 @@ def _items(
     names: frozenset[str] | None,
     as_of: int | None,
 ) -> dict[int, dict[str, str]]:
+    """Params or tags of records, by their numbers."""
     if not numbers or (names is not None and not names):
         return {}
     query = (

@@ -77,6 +77,8 @@ class Transaction:
         self.called: dict[str, str] = {}
         """The ids that other systems' names are known to mean in the database."""
         self.youngest: dict[tuple[str, str], str] = {}
+        self.stirred: set[tuple[str, str]] = set()
+        """(kind, owner) of versions of which some were deleted or restored."""
         self.contents: dict[tuple[str, str], str] = {}
         self.numbers: dict[tuple[str, str], int] = {}
         self.belongings = Waiting()

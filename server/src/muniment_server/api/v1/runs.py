@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from muniment.model.record import NewErasure, NewTags
 from muniment.model.run import NewRun, Run, RunChange, RunData
 from muniment_server.api.routing import Call, Route
 from muniment_server.api.v1.experiments import AsOf
@@ -19,18 +20,6 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Params to log. Numbers and booleans are kept as their text."""
 
     params: dict[str, str | int | float | bool]
-
-
-class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Tags to set; null removes one."""
-
-    tags: dict[str, str | None]
-
-
-class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why content is erased; the reason stays in the history, so it must not repeat the content."""
-
-    reason: str
 
 
 async def create_run(call: Call) -> Run:
@@ -95,10 +84,11 @@ ROUTES = [
         answer=runs.Logged,
     ),
     Route(
-        method="POST", path=f"{_ONE}/tags", handler=set_tags, permission=Permission.WRITE, body=Tags,
+        method="POST", path=f"{_ONE}/tags", handler=set_tags, permission=Permission.WRITE, body=NewTags,
         answer=runs.Logged,
     ),
     Route(
-        method="POST", path=f"{_ONE}/erase", handler=erase_run, permission=Permission.ADMIN, body=Erasure, answer=Run
+        method="POST", path=f"{_ONE}/erase", handler=erase_run, permission=Permission.ADMIN, body=NewErasure,
+        answer=Run,
     ),
 ]  # fmt: skip

@@ -9,11 +9,11 @@ from muniment_server.store import ledger
 from muniment_server.store.tables import ledger as ledger_table
 from muniment_server.store.tables import revisions
 
-ERASE_ACTION = "run.erase"
+ERASE_ACTIONS = ("run.erase", "record.erase")
 
 
 class Erasures(msgspec.Struct):
-    """Positions that erasures emptied, by the id of the run."""
+    """Positions that erasures emptied, by the id of the record."""
 
     points: dict[str, set[int]]
     revisions: dict[str, set[int]]
@@ -30,7 +30,7 @@ class Erasures(msgspec.Struct):
 def of_project(connection: sa.Connection, project_id: int) -> Erasures:
     """The erasures of a project."""
     query = (
-        sa.select(revisions.c.body)
+        sa.select(revisions.c.kind, revisions.c.body)
         .join(
             ledger_table,
             sa.and_(
@@ -39,23 +39,23 @@ def of_project(connection: sa.Connection, project_id: int) -> Erasures:
         )
         .where(
             revisions.c.project_id == project_id,
-            ledger_table.c.action == ERASE_ACTION,
+            ledger_table.c.action.in_(ERASE_ACTIONS),
             revisions.c.body.isnot(None),
         )
     )
     made = Erasures({}, {})
-    for text in connection.scalars(query):
+    for kind, text in connection.execute(query):
         try:
-            run, of_points, of_revisions = _said(text)
+            record, of_points, of_revisions = _said(kind, text)
         except Exception:  # noqa: BLE001, S112 - no erasure wrote this, and it will not match its hash
             continue
-        made.points.setdefault(run, set()).update(of_points)
-        made.revisions.setdefault(run, set()).update(of_revisions)
+        made.points.setdefault(record, set()).update(of_points)
+        made.revisions.setdefault(record, set()).update(of_revisions)
     return made
 
 
-def _said(text: str) -> tuple[str, set[int], set[int]]:
-    """What a revision says was erased: the run, and the positions of its points and of its revisions."""
+def _said(kind: str, text: str) -> tuple[str, set[int], set[int]]:
+    """What a revision says was erased: the record, and the positions of its points and of its revisions."""
     body = ledger.body_of(text) or {}
-    erased, run = body.get("erased") or {}, (body.get("run") or {}).get("id", "")
-    return str(run), set(erased.get("points", ())), set(erased.get("revisions", ()))
+    erased, record = body.get("erased") or {}, (body.get(kind) or {}).get("id", "")
+    return str(record), set(erased.get("points", ())), set(erased.get("revisions", ()))

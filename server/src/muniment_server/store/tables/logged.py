@@ -40,6 +40,7 @@ tags = table(
     **SHARDED,
     **CLUSTERED,
 )
+"""Tags of records of every kind; `run` is the number of the record."""
 index("tags_value", tags, tags.c.project_id, tags.c.key, prefix(tags), tags.c.run, current=True)
 
 summaries = table(

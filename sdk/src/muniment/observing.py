@@ -15,15 +15,7 @@ from muniment.capture import seeds as seeds_
 from muniment.capture.git import top_of
 from muniment.capture.system import Sampler
 from muniment.model.batch import UpdateRun
-from muniment.model.run import Code
-
-CHANGES, PROGRAM, LEFT_OUT, PACKAGES = (
-    "code/changes.diff",
-    "code/program.py",
-    "code/left-out.txt",
-    "environment/packages.txt",
-)
-"""Paths of the artifacts that belong to the captured facts."""
+from muniment.model.run import CHANGES, LEFT_OUT, PACKAGES, PROGRAM, Code
 
 
 class Run(Protocol):

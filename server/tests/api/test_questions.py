@@ -138,6 +138,26 @@ def test_what_made_a_model_version_and_what_is_missing(world: World) -> None:
     assert "which run" in world.ask(f"models/risk/versions/{nobody['version']}/reproducibility")["missing"][0]
 
 
+def test_uncommitted_changes_are_missing_unless_they_are_kept(world: World) -> None:
+    door, run = world.door, world.runs["newer"]
+    door("PATCH", f"{BASE}/runs/{run}", {"code": {"commit": "abc", "entry_point": "train.py", "diff_digest": "d" * 64}})
+    door.made("models/risk/versions", {"run": run, "digest": "sha256:z", "aliases": ["changed"]})
+
+    def lines() -> list[str]:
+        missing = world.ask("models/risk/versions/changed/reproducibility")["missing"]
+        return [line for line in missing if line.startswith("code")]
+
+    assert len(lines()) == 1
+    assert "uncommitted" in lines()[0]
+    answer = door.raw("PUT", f"records/{run}/artifacts/code/changes.diff", b"+ a line", Content_Type="text/x-diff")
+    assert answer.status in {200, 201}, answer
+    assert lines() == []
+    door("PATCH", f"{BASE}/runs/{run}", {"code": {"command": ["python", "train.py"]}})
+    assert "no commit" in lines()[0]
+    door.raw("PUT", f"records/{run}/artifacts/code/program.py", b"print()", Content_Type="text/plain")
+    assert lines() == [], "a program in no repository is kept whole"
+
+
 def test_only_what_tells_records_apart(world: World) -> None:
     door = world.door
     door.made(f"runs/{world.runs['first']}/params", {"params": {"lr": 0.1, "deep": True}})

@@ -18,6 +18,12 @@ TERMINAL: frozenset[str] = frozenset(("finished", "failed", "killed"))
 """States in which nothing more is expected; points that come late are still kept."""
 
 
+CHANGES, PROGRAM, LEFT_OUT = "code/changes.diff", "code/program.py", "code/left-out.txt"
+"""Artifacts of a run that belong to its code: uncommitted changes, a program in no repository, what is in neither."""
+PACKAGES = "environment/packages.txt"
+"""The artifact that lists the packages of a run's environment."""
+
+
 class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What was run."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from muniment.model.link import NODES_LIMIT
 from muniment.model.model import ModelVersion
 from muniment.model.question import Input, Reproducibility
-from muniment.model.run import Run
+from muniment.model.run import CHANGES, PROGRAM, Run
 from muniment_server.policy.access import Scope
 from muniment_server.services import catalog
 from muniment_server.services.lineage import DEPTH, display_name, nodes_of, owners_of
 from muniment_server.services.references import resolve_version
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import asking, links, runs
+from muniment_server.store.held import Held
 from muniment_server.store.reader import Reader
 
 _PARAMS = runs.Columns(tags=frozenset(), metrics=frozenset())
@@ -48,7 +49,7 @@ def reproducibility(
             inputs=inputs,
             ancestors=nodes_of(reader, above, known),
             evaluations=asking.evaluations_of(reader, made.id),
-            missing=missing_of(made, run, inputs),
+            missing=missing_of(made, run, inputs, _kept(reader, maker)),
             position=reader.position,
         )
 
@@ -70,8 +71,22 @@ def inputs_of(reader: Reader, run: int) -> list[Input]:
     return sorted(found, key=lambda item: (item.role, item.name))
 
 
-def missing_of(version: ModelVersion, run: Run | None, inputs: list[Input]) -> list[str]:
-    """What would be needed to make a model version again and is not recorded."""
+def _kept(reader: Reader, run: Held | None) -> frozenset[str]:
+    """Which of the files that belong to its code a run has."""
+    if run is None:
+        return frozenset()
+    return frozenset(path for path in (CHANGES, PROGRAM) if reader.belonging("artifacts", run, path))
+
+
+def missing_of(version: ModelVersion, run: Run | None, inputs: list[Input], kept: frozenset[str]) -> list[str]:
+    """What would be needed to make a model version again and is not recorded.
+
+    Args:
+        version: the version.
+        run: that made it.
+        inputs: what the run used.
+        kept: paths of the files that the run has of its code.
+    """
     if run is None:
         return ["run: nothing says which run made this version"]
     missing = []
@@ -79,8 +94,9 @@ def missing_of(version: ModelVersion, run: Run | None, inputs: list[Input]) -> l
         missing.append("run: its content was erased")
     code = run.code
     if code is None or not code.commit:
-        missing.append("code: no commit is recorded")
-    elif code.diff_digest:
+        if PROGRAM not in kept:
+            missing.append("code: no commit is recorded")
+    elif code.diff_digest and CHANGES not in kept:
         missing.append(
             f"code: uncommitted changes were there ({code.diff_digest[:19]}), of which only a digest is kept"
         )

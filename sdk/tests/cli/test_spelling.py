@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from muniment.cli.spelling import ago, aligned, cut, duration, flat, number, plain, size, value
+from muniment.cli.spelling import ago, aligned, cut, cut_within, duration, flat, number, plain, size, value
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -35,6 +35,18 @@ def test_what_is_cut_fits(text: str, width: int) -> None:
     elif width:
         assert shown.endswith("…")
         assert text.startswith(shown[:-1])
+
+
+@given(st.text("ab漢", max_size=40), st.integers(0, 40))
+def test_what_is_cut_in_its_middle_keeps_its_end(text: str, width: int) -> None:
+    shown = cut_within(text, width)
+    assert cell_len(shown) <= width
+    if cell_len(text) > width >= 5:
+        head, _, tail = shown.partition("…")
+        assert head
+        assert tail
+        assert text.startswith(head)
+        assert text.endswith(tail)
 
 
 def test_wide_characters_take_two_columns() -> None:

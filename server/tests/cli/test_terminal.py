@@ -77,6 +77,7 @@ def test_an_encoding_that_lacks_the_signs_gets_others(place: Place) -> None:
         (("runs", "--as-of", "123456"), "as_of 123456 is not a position of this project"),
         (("runs", "--project", "nowhere"), "nowhere"),
         (("watch", "nobody"), "there is no run called 'nobody'"),
+        (("watch", "model:risk@1"), "'model:risk@1' is no run"),
         (("lineage", "net-1", "--kinds", "job"), "nothing there is of kind job"),
     ],
 )

@@ -64,7 +64,7 @@ def show(screen: Screen, found: Comparison) -> None:
         screen.line(f"they share all {found.same} fields")
         return
     fields = list(found.different)
-    field = Column(head="field", cells=fields, least=FIELD)
+    field = Column(head="field", cells=fields, least=FIELD, within=True)
     sides = [_side(screen, found, at, label) for at, label in enumerate(labels)]
     for block in blocks([side.floor for side in sides], screen.width - field.floor):
         screen.line()

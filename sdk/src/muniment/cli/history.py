@@ -11,7 +11,7 @@ import typer
 from muniment.cli.options import AsOfOption, JsonOption, ProjectOption, UrlOption, opened
 from muniment.cli.references import RECORD_HELP, hinting, reference
 from muniment.cli.screen import Screen
-from muniment.cli.spelling import ago, cut, value
+from muniment.cli.spelling import ago, cut, cut_within, value
 from muniment.client import Client
 from muniment.model.question import History, HistoryStep
 
@@ -79,7 +79,7 @@ def draw(screen: Screen, step: HistoryStep, now: datetime) -> None:
     told = [change for change in step.changes if change.before is not None or change.field not in QUIET]
     widest = min(FIELD, max((len(screen.shown(change.field)) for change in told), default=0))
     for change in told:
-        field = cut(screen.shown(change.field), FIELD, screen.glyphs.more)
+        field = cut_within(screen.shown(change.field), FIELD, screen.glyphs.more)
         before, after = _sides(screen, change.before, change.after, screen.width - widest - 4)
         parts = [("  " + field.ljust(widest) + "  ", ""), (before, "red")]
         if before and after:

@@ -42,7 +42,7 @@ def drawn(metrics: dict[str, Summary], lines: dict[str, str]) -> list[Column]:
     """A table of metrics: the latest value, its step, the least and greatest, and the line."""
     summaries = list(metrics.values())
     columns = [
-        Column(head="", cells=list(metrics), least=16),
+        Column(head="", cells=list(metrics), least=16, within=True),
         numbers("last", [number(found.last) for found in summaries]),
         Column(head="step", cells=[str(found.last_step) for found in summaries], right=True, rank=4),
     ]

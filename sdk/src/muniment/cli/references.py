@@ -63,6 +63,19 @@ def run_called(client: Client, name: str, as_of: str | None = None) -> str:
     return found[0].run.id
 
 
+def run_reference(client: Client, text: str) -> str:
+    """The id of the run that a person means.
+
+    Raises:
+        InvalidInput: it is no run.
+        NotFound: there is none.
+    """
+    found = reference(client, text)
+    if not _ID.match(found):
+        raise InvalidInput(f"{text!r} is no run; give a run's id or its name")
+    return found
+
+
 @contextmanager
 def hinting(client: Client, texts: list[str], as_of: str | None = None) -> Iterator[None]:
     """Tell near names where the store does not know one of `texts`."""

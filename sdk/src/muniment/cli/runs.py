@@ -187,7 +187,7 @@ def _metric(data: list[RunData], name: str, rank: int) -> Column:
 def numbers(head: str, cells: list[str], rank: int = 0) -> Column:
     """A column of numbers: points below one another; only what stands above may be cut."""
     made = aligned(cells)
-    return Column(head=head, cells=made, right=True, rank=rank, least=max(6, *map(len, made)))
+    return Column(head=head, cells=made, right=True, rank=rank, least=max(6, *map(len, made)), within=True)
 
 
 def _text(data: list[RunData], family: str, name: str, rank: int) -> Column:

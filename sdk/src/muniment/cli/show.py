@@ -14,7 +14,7 @@ from muniment.cli.references import RECORD_HELP, hinting, reference
 from muniment.cli.runs import STATES, lasted
 from muniment.cli.screen import Screen
 from muniment.cli.shown import Neighbour, Shown, gathered
-from muniment.cli.spelling import NONE, ago, flat, number, size, value
+from muniment.cli.spelling import NONE, ago, cut, flat, number, size, value
 from muniment.cli.tables import Column
 from muniment.model.link import Node
 from muniment.model.run import Run
@@ -71,7 +71,8 @@ def show(
 
 def draw(screen: Screen, found: Shown, lines: dict[str, str], now: datetime) -> None:
     """Print a record with what belongs to it; what there is not is not spoken of."""
-    screen.line((f"{found.kind.replace('_', ' ')} {found.name}", "bold"))
+    title = screen.shown(f"{found.kind.replace('_', ' ')} {found.name}")
+    screen.line((cut(title, screen.width, screen.glyphs.more), "bold"))
     _pairs(screen, _fields(found, now))
     if getattr(found.record, "text", None) and found.kind == "note":
         _texts(screen, [found.record])

@@ -46,6 +46,15 @@ def cut(text: str, width: int, more: str = "…") -> str:
     return ("".join(kept) + more)[:width] if width < cell_len(more) else "".join(kept) + more
 
 
+def cut_within(text: str, width: int, more: str = "…") -> str:
+    """`text`, or its beginning, `more` and its end: of names that begin alike, the end tells them apart."""
+    if cell_len(text) <= width or width < cell_len(more) + 2:
+        return cut(text, width, more)
+    tail = (width - cell_len(more)) // 2
+    end = cut(text[::-1], tail, "")[::-1]
+    return cut(text, width - cell_len(end), more) + end
+
+
 def number(value: WireNumber | None, digits: int = 6) -> str:
     """A number with so many significant digits; whole numbers have all of theirs."""
     if value is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from rich.cells import cell_len
 
-from muniment.cli.spelling import cut
+from muniment.cli.spelling import cut, cut_within
 
 GAP = 2
 """Blanks between columns."""
@@ -28,6 +28,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
         least: the narrowest it may be cut to; None is never cut.
         style: of its cells.
         styles: of each cell, instead.
+        within: whether it is cut in its middle, as names are.
     """
 
     head: str
@@ -37,6 +38,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     least: int | None = None
     style: str = ""
     styles: list[str] | None = None
+    within: bool = False
 
     @property
     def natural(self) -> int:
@@ -104,7 +106,7 @@ def _style(column: Column, row: int) -> str:
 def _line(cells: list[tuple[str, str, Column, int]], more: str) -> list[Part]:
     parts: list[Part] = []
     for at, (text, style, column, width) in enumerate(cells):
-        shown = cut(text, width, more)
+        shown = (cut_within if column.within else cut)(text, width, more)
         padding = " " * (width - cell_len(shown))
         before = " " * GAP if at else ""
         parts.append((before + padding if column.right else before, ""))

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from muniment.cli.metrics import drawn, sparklines
 from muniment.cli.options import LogOption, ProjectOption, UrlOption, opened
-from muniment.cli.references import reference
+from muniment.cli.references import run_reference
 from muniment.cli.runs import STATES, lasted
 from muniment.cli.screen import Screen
 from muniment.cli.tables import Part, lines
@@ -74,7 +74,7 @@ def watch(
     try:
         with opened(url, project) as client:
             view = _View(client, screen, metric or [], log=log)
-            watched = view.begin(reference(client, run))
+            watched = view.begin(run_reference(client, run))
             if json:
                 _follow(view, watched, every, once=once, show=lambda now: screen.json(now.data))
             elif once or not screen.terminal:

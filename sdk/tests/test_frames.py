@@ -75,9 +75,10 @@ def test_rows_that_json_has_no_word_for() -> None:
 def test_what_a_run_reads_is_a_version_by_its_content(store: muniment.Client) -> None:
     for turn in range(2):
         with muniment.start_run("e", f"turn-{turn}") as run:
-            run.use("customers", "training", data=TABLES["pandas"])
+            name = run.use("customers", "training", data=TABLES["pandas"])
+            assert name.startswith("dataset:default/customers@")
             run.use("crm/customers@2026", "reference", slice="test", data=TABLES["polars"])
-            run.use("customers", data="no table")
+            assert run.use("customers", data="no table") == ""
         found = muniment.lineage(run.id).nodes
         assert [node.kind for node in found] == ["run", "dataset_version", "dataset_version"]
     digest = frames.tell(TABLES["pandas"]).digest

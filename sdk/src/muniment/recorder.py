@@ -171,7 +171,7 @@ class ActiveRun(Logbook):
         *,
         slice: str | None = None,  # noqa: A002 - the field's own word
         data: Any = None,
-    ) -> None:
+    ) -> str:
         """Record that this run read a dataset version.
 
         Args:
@@ -181,6 +181,9 @@ class ActiveRun(Logbook):
             slice: the part of it that was read; it stands behind the role, in brackets.
             data: what was read, as a pandas or polars DataFrame, an Arrow table or a list of mappings, of which schema,
                 rows and digest are recorded, and nothing else.
+
+        Returns:
+            What to call the version, such as ``dataset:default/customers@2026-11``; empty if it cannot be recorded.
         """
         try:
             upstream = version if isinstance(version, str) else version.id
@@ -193,6 +196,8 @@ class ActiveRun(Logbook):
             self._ready().command(AddLink(upstream=upstream, downstream=self.id, type="used", role=role))
         except Exception as error:  # noqa: BLE001
             self._complain(f"the use of {version!r:.120}", error)
+            return ""
+        return upstream
 
     def _dataset(self, name: str, data: Any) -> str:
         """Record a version of a dataset by its content; a reference to it."""
@@ -241,7 +246,7 @@ class ActiveRun(Logbook):
 
         Args:
             model_version: the version, its id, or its name, such as ``risk@3`` or ``risk@champion``.
-            dataset_version: the version, its id, or its name, such as ``customers@2026-11``.
+            dataset_version: the version, its id, or its name, such as ``customers@2026-11`` or what `use` has returned.
             metrics: values by name.
             slice: of the dataset version.
             thresholds: what metrics have to reach.

@@ -52,8 +52,7 @@ def command_line() -> str:
 
 _ABOUT_ERRORS = (
     "Every error has a code that stays, a status in the v1 API (problem details of RFC 9457), and one line that says "
-    "what is wrong, where, and what to do. In Python they are classes of `muniment.model.errors`; each is a kind of the "
-    "one before it."
+    "what is wrong, where, and what to do. In Python they are classes of `muniment.model.errors`."
 )
 
 

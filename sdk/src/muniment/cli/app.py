@@ -44,9 +44,9 @@ def build(*, alone: bool = False) -> typer.Typer:
         return app
     for point in sorted(entry_points(group="muniment.commands"), key=lambda found: found.name):
         point.load()(app)
-    for command in app.registered_commands:
-        if command.help is None and command.callback is not None:
-            command.help = _help(command.callback)
+    for registered in app.registered_commands:
+        if registered.help is None and registered.callback is not None:
+            registered.help = _help(registered.callback)
     return app
 
 

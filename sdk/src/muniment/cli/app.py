@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from muniment.cli.best import best
+from muniment.cli.reproduce import reproduce
 from muniment.cli.sync import sync
 
 
@@ -20,6 +21,7 @@ def build() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     app.command("best")(best)
+    app.command("reproduce")(reproduce)
     app.command("sync")(sync)
     for point in sorted(entry_points(group="muniment.commands"), key=lambda found: found.name):
         point.load()(app)

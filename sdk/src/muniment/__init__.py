@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         history,
         lineage,
         register,
+        reproduce,
         search,
         start_run,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "history",
     "lineage",
     "register",
+    "reproduce",
     "search",
     "start_run",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, SupportsFloat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import msgspec
 
@@ -22,6 +23,10 @@ from muniment.model.run import RunData, RunKind
 from muniment.model.search import Query
 from muniment.recorder import ActiveRun, Plan
 from muniment.session import Session
+
+if TYPE_CHECKING:
+    from muniment.reproduction.certificate import Certificate
+    from muniment.reproduction.interpreter import Choice
 
 DEFAULT_URL = "http://127.0.0.1:5050"
 SYSTEM_SECONDS = 10.0
@@ -330,3 +335,45 @@ def explain(model_version: str, *, as_of: int | str | None = None) -> Reproducib
 def compare(*records: str, as_of: int | str | None = None) -> Comparison:
     """Only the fields in which some records of one kind differ: ids of runs, or names such as ``model:risk@3``."""
     return connection().compare(list(records), as_of=as_of)
+
+
+def reproduce(
+    run: str,
+    command: Iterable[str] | None = None,
+    *,
+    tolerance: float = 0.0,
+    absolute: float = 0.0,
+    environment: Choice = "auto",
+    repository: str | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+) -> Certificate:
+    """Run again, on this machine, what a run recorded, and certify how far the same came out. It does not ask.
+
+    Args:
+        run: its id or URN, or a version of a model that it made, such as ``model:risk@champion``.
+        command: to run in place of the recorded one.
+        tolerance: relative difference of values that is allowed.
+        absolute: absolute difference that is allowed.
+        environment: ``recorded`` for the recorded Python and packages, ``current`` for this interpreter, ``auto`` for
+            the one or else the other.
+        repository: path or URL to take the commit from; that around the current folder, or the recorded one, if left
+            out.
+        folder: where to put code and environment; a temporary folder if left out.
+        timeout: seconds that the command may take.
+
+    Raises:
+        MunimentError: it could not be run.
+    """
+    from muniment.reproduction.comparing import Tolerance  # noqa: PLC0415 - starts processes; few need it
+    from muniment.reproduction.reproducing import Wish, reproduce  # noqa: PLC0415
+
+    connection()
+    used = session()
+    wish = Wish(
+        command=None if command is None else list(command), folder=None if folder is None else Path(folder),
+        repository=repository, environment=environment, tolerance=Tolerance(tolerance, absolute), timeout=timeout,
+    )  # fmt: skip
+    made = reproduce(used.url, used.project, run, wish)
+    assert made is not None, "nobody is asked"
+    return made

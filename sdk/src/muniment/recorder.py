@@ -38,7 +38,7 @@ from muniment.model.metric import to_wire
 from muniment.model.model import ModelVersion
 from muniment.model.names import check_name
 from muniment.model.reference import parse_reference
-from muniment.model.run import RunData, RunKind, RunState
+from muniment.model.run import REPRODUCES, REPRODUCES_VARIABLE, REPRODUCTION, RunData, RunKind, RunState
 from muniment.session import Session
 from muniment.spool.writer import RunSeries
 
@@ -132,8 +132,9 @@ class ActiveRun(Logbook):
             session.command(BeginAttempt(run=run))
         if plan.params:
             self.log_params(plan.params)
-        if plan.tags:
-            self.set_tags(plan.tags)
+        reproducing = _reproducing() if plan.resume is None else {}
+        if plan.tags or reproducing:
+            self.set_tags({**plan.tags, **reproducing})
         _open.add(self)
         session.start_sending()
         self._observe(plan)
@@ -352,6 +353,12 @@ class ActiveRun(Logbook):
                 return function(*args, **kwargs)
 
         return recorded
+
+
+def _reproducing() -> dict[str, str]:
+    """The tags of a run that `muniment reproduce` has begun; that of a run gone on with stays what it is."""
+    run, _, token = os.environ.get(REPRODUCES_VARIABLE, "").partition(":")
+    return {REPRODUCES: run, REPRODUCTION: token} if run and token else {}
 
 
 def _state_after(kind: type[BaseException] | None, error: BaseException | None) -> RunState:

@@ -38,7 +38,7 @@ class Shell:
         """What a command prints; it must succeed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{line}\necho \"{END} $?\"\n")
+        self._process.stdin.write(f'{line}\necho "{END} $?"\n')
         self._process.stdin.flush()
         found = []
         for printed in self._process.stdout:

@@ -13,6 +13,7 @@ from muniment.cli.best import best
 from muniment.cli.compare import compare
 from muniment.cli.history import history
 from muniment.cli.lineage import lineage
+from muniment.cli.reproduce import reproduce
 from muniment.cli.runs import runs
 from muniment.cli.search import search
 from muniment.cli.show import show
@@ -21,7 +22,7 @@ from muniment.cli.watch import watch
 
 READING: dict[str, Callable[..., None]] = {
     "runs": runs, "show": show, "best": best, "compare": compare, "lineage": lineage, "history": history,
-    "search": search, "watch": watch, "sync": sync,
+    "search": search, "watch": watch, "sync": sync, "reproduce": reproduce,
 }  # fmt: skip
 """The client's own commands."""
 

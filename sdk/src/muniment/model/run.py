@@ -17,6 +17,11 @@ RunState = Literal["scheduled", "running", "finished", "failed", "killed"]
 TERMINAL: frozenset[str] = frozenset(("finished", "failed", "killed"))
 """States in which nothing more is expected; points that come late are still kept."""
 
+REPRODUCES, REPRODUCTION = "muniment.reproduces", "muniment.reproduction"
+"""Tags of a run that is begun to reproduce another: the other's id, and what all runs of that attempt share."""
+REPRODUCES_VARIABLE = "MUNIMENT_REPRODUCES"
+"""The variable that tells a program so: ``RUN:TOKEN``."""
+
 
 CHANGES, PROGRAM, LEFT_OUT = "code/changes.diff", "code/program.py", "code/left-out.txt"
 """Artifacts of a run that belong to its code: uncommitted changes, a program in no repository, what is in neither."""

@@ -19,6 +19,8 @@ def demo(
     store: StoreOption = None,
     url: Annotated[str | None, typer.Option(help="Record to a running server instead of a store.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Do nothing if the demo is there already.")] = False,
+    trial: Annotated[int | None, typer.Option(min=1, help="Train only this model, by its number.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="What the models draw their random numbers from.")] = None,
 ) -> None:
     """Train a sweep of scikit-learn models on the data sets it ships, and record all of it.
 
@@ -33,6 +35,8 @@ def demo(
         raise Unavailable("the demo trains scikit-learn models: pip install 'muniment[demo]'")
     from muniment_server.commands import record  # noqa: PLC0415 - it imports scikit-learn
 
+    if trial is not None and url is None:  # as recorded: where it goes, whoever runs it says by this variable
+        url = os.environ.get("MUNIMENT_URL")
     target = url or store_url(store)
     # nothing is sent before somebody asks, so that the demo has the same positions wherever it is recorded
     os.environ.setdefault("MUNIMENT_GATHER_SECONDS", "3600")
@@ -43,8 +47,10 @@ def demo(
             return
         columns = TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            count = record.everything(progress)
+            count = record.everything(progress, seed) if trial is None else record.one(trial, seed)
     finally:
         fluent.disconnect()
+    if trial is not None:
+        return
     option = f" --url {target}" if url or store else ""
     typer.echo(f"recorded {count} runs; ask which is best: muniment best accuracy{option}")

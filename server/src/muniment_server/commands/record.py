@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
-from importlib.metadata import distributions, version
+from importlib.metadata import version
 
 import msgspec
 from rich.progress import Progress
 
 from muniment import ActiveRun, fluent
+from muniment.capture import environment
+from muniment.model.batch import UpdateRun
 from muniment.model.dataset import DatasetVersion, Source
+from muniment.model.errors import InvalidInput
 from muniment.model.evaluation import Threshold
 from muniment.model.model import Framework, ModelVersion, Signature
-from muniment.model.run import Environment, RunChange
+from muniment.model.run import Code, Environment
 from muniment.model.schema import Column
+from muniment.observing import PACKAGES
 from muniment_server.commands import sweep
 
 RELEASE = version("scikit-learn")
@@ -29,11 +31,12 @@ class Finalist(msgspec.Struct, frozen=True):
     run: ActiveRun
 
 
-def everything(progress: Progress) -> int:
+def everything(progress: Progress, seed: int | None) -> int:
     """Record the whole demo; how many runs it has."""
     trials = list(sweep.trials())
     runs = 0
     task = progress.add_task("preparing", total=len(trials))
+    around = environment.capture()
     for name, load in sweep.DATASETS.items():
         data = load()
         parts, prepared = _prepare(name, data)
@@ -43,7 +46,7 @@ def everything(progress: Progress) -> int:
             if trial.dataset != name:
                 continue
             progress.update(task, description=f"{name} · {trial.model}")
-            finalists.append(_train(trial, number, parts, prepared))
+            finalists.append(_train(trial, number, seed, parts, prepared, around))
             progress.advance(task)
             runs += 1
         progress.update(task, description=f"{name} · evaluating")
@@ -52,11 +55,32 @@ def everything(progress: Progress) -> int:
     return runs
 
 
-def _environment(run: ActiveRun) -> None:
-    packages = sorted({f"{found.metadata['Name']}=={found.version}" for found in distributions()})
-    digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()
-    made = Environment(python=platform.python_version(), packages_digest=digest)
-    fluent.connection().update_run(run.id, RunChange(environment=made))
+def one(number: int, seed: int | None) -> int:
+    """Record one training run of the demo again, by its number from 1; how many runs that is.
+
+    Raises:
+        InvalidInput: the sweep has no such trial.
+    """
+    trials = list(sweep.trials())
+    if number > len(trials):
+        raise InvalidInput(f"trial: the demo has trials 1 to {len(trials)}, not {number}", field="trial")
+    trial = trials[number - 1]
+    data = sweep.DATASETS[trial.dataset]()
+    parts = sweep.split(data)
+    _train(trial, number, seed, parts, _divided(trial.dataset, data, parts), environment.capture())
+    return 1
+
+
+def _divided(name: str, data: sweep.Data, parts: sweep.Split, made_by: ActiveRun | None = None) -> DatasetVersion:
+    """The version of the divided data; the one that is there, if it is."""
+    return fluent.dataset(
+        name,
+        digest=sweep.digest_of(parts.train_x, parts.valid_x),
+        schema=data.schema,
+        slices=sweep.slices(data, parts),
+        rows=len(data.y),
+        made_by=made_by,
+    )
 
 
 def _prepare(name: str, data: sweep.Data) -> tuple[sweep.Split, DatasetVersion]:
@@ -70,32 +94,38 @@ def _prepare(name: str, data: sweep.Data) -> tuple[sweep.Split, DatasetVersion]:
         schema=data.schema,
         rows=len(data.y),
     )
-    seeds = {"numpy": sweep.SEED}
+    seeds = {"numpy": sweep.SPLIT_SEED}
     with fluent.start_run(name, f"divide-{name}", kind="processing", tags=_TAGS, seeds=seeds) as run:
         run.use(raw, role="source")
         parts = sweep.split(data)
-        prepared = fluent.dataset(
-            name,
-            digest=sweep.digest_of(parts.train_x, parts.valid_x),
-            schema=data.schema,
-            slices=sweep.slices(data, parts),
-            rows=len(data.y),
-            made_by=run,
-        )
+        prepared = _divided(name, data, parts, run)
     return parts, prepared
 
 
-def _train(trial: sweep.Trial, number: int, parts: sweep.Split, prepared: DatasetVersion) -> Finalist:
+def _train(
+    trial: sweep.Trial,
+    number: int,
+    given: int | None,
+    parts: sweep.Split,
+    prepared: DatasetVersion,
+    around: tuple[Environment, bytes],
+) -> Finalist:
+    again = ["muniment", "demo", "--trial", str(number)]
+    if given is not None:
+        again += ["--seed", str(given)]
+    seed = sweep.SEED if given is None else given
     with fluent.start_run(
         trial.dataset,
         f"{trial.model}-{number:02}",
         params={"model": trial.model, **trial.params},
         tags=_TAGS,
-        seeds={"numpy": sweep.SEED},
+        seeds={"numpy": seed},
     ) as run:
         run.use(prepared, role="training")
-        _environment(run)
-        trained = sweep.train(trial, parts, run)
+        run.learn(UpdateRun(run=run.id, code=Code(command=again), environment=around[0]))
+        if around[1]:
+            run.log_artifact(around[1], PACKAGES)
+        trained = sweep.train(trial, seed, parts, run)
     return Finalist(trained, trial, run)
 
 

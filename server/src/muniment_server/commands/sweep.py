@@ -24,6 +24,9 @@ from muniment.model.dataset import Slice
 from muniment.model.schema import Column
 
 SEED = 7
+"""Of the models, unless another one is asked for."""
+SPLIT_SEED = 7
+"""Of the division of the data, which is the same for every sweep."""
 NAMESPACE = "scikit-learn"
 FINALISTS = 3
 """Runs of each data set whose models are registered and evaluated on what was held out."""
@@ -118,9 +121,11 @@ def digest_of(*arrays: Any) -> str:
 
 def split(data: Data) -> Split:
     """Divide a data set the same way every time: 56 % to train, 24 % to choose by, 20 % held out."""
-    rest_x, test_x, rest_y, test_y = train_test_split(data.x, data.y, test_size=0.2, random_state=SEED, stratify=data.y)
+    rest_x, test_x, rest_y, test_y = train_test_split(
+        data.x, data.y, test_size=0.2, random_state=SPLIT_SEED, stratify=data.y
+    )
     train_x, valid_x, train_y, valid_y = train_test_split(
-        rest_x, rest_y, test_size=0.3, random_state=SEED, stratify=rest_y
+        rest_x, rest_y, test_size=0.3, random_state=SPLIT_SEED, stratify=rest_y
     )
     held_out = {"test": (test_x, test_y)}
     for name, rule in data.groups.items():
@@ -154,32 +159,32 @@ def scores(predict: Any, x: Any, y: Any) -> dict[str, float]:
     }
 
 
-def train(trial: Trial, parts: Split, run: ActiveRun) -> Trained:
+def train(trial: Trial, seed: int, parts: Split, run: ActiveRun) -> Trained:
     """Train one model, logging by step where it has steps, and its scores at the end."""
-    predict = _TRAINERS[trial.model](trial.params, parts, run)
+    predict = _TRAINERS[trial.model](trial.params, seed, parts, run)
     found = scores(predict, parts.valid_x, parts.valid_y)
     run.log(found)
     return Trained(predict, found["accuracy"])
 
 
-def _logistic(params: dict[str, Any], split: Split, run: ActiveRun) -> Any:
-    del run
+def _logistic(params: dict[str, Any], seed: int, split: Split, run: ActiveRun) -> Any:
+    del seed, run
     model = make_pipeline(StandardScaler(), LogisticRegression(C=params["c"], max_iter=2_000))
     return model.fit(split.train_x, split.train_y).predict_proba
 
 
-def _forest(params: dict[str, Any], split: Split, run: ActiveRun) -> Any:
-    model = RandomForestClassifier(warm_start=True, max_depth=params["max_depth"], random_state=SEED, oob_score=True)
+def _forest(params: dict[str, Any], seed: int, split: Split, run: ActiveRun) -> Any:
+    model = RandomForestClassifier(warm_start=True, max_depth=params["max_depth"], random_state=seed, oob_score=True)
     for trees in range(25, params["trees"] + 1, 25):
         model.set_params(n_estimators=trees).fit(split.train_x, split.train_y)
         run.log({"oob_accuracy": model.oob_score_}, step=trees)
     return model.predict_proba
 
 
-def _boosting(params: dict[str, Any], split: Split, run: ActiveRun) -> Any:
+def _boosting(params: dict[str, Any], seed: int, split: Split, run: ActiveRun) -> Any:
     model = GradientBoostingClassifier(
         n_estimators=params["rounds"], learning_rate=params["learning_rate"], max_depth=params["max_depth"],
-        random_state=SEED,
+        random_state=seed,
     )  # fmt: skip
     model.fit(split.train_x, split.train_y)
     for step, probabilities in enumerate(model.staged_predict_proba(split.valid_x), start=1):
@@ -191,10 +196,10 @@ def _boosting(params: dict[str, Any], split: Split, run: ActiveRun) -> Any:
     return model.predict_proba
 
 
-def _network(params: dict[str, Any], split: Split, run: ActiveRun) -> Any:
+def _network(params: dict[str, Any], seed: int, split: Split, run: ActiveRun) -> Any:
     scaler = clone(StandardScaler()).fit(split.train_x)
     train_x, valid_x = scaler.transform(split.train_x), scaler.transform(split.valid_x)
-    model = MLPClassifier((params["hidden"],), learning_rate_init=params["learning_rate"], random_state=SEED)
+    model = MLPClassifier((params["hidden"],), learning_rate_init=params["learning_rate"], random_state=seed)
     classes = np.unique(split.train_y)
     for epoch in range(1, params["epochs"] + 1):
         model.partial_fit(train_x, split.train_y, classes=classes)

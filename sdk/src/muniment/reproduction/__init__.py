@@ -1,0 +1,1 @@
+"""Running again what a run recorded, and saying how far the same came out."""

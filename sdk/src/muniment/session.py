@@ -117,9 +117,9 @@ class Session:
                 except Exception as error:  # noqa: BLE001 - it must not end the watch
                     self.complain(f"watch:{act}", f"something that is done now and then failed: {error}")
 
-    def _look(self) -> tuple[int, int]:
-        """See how far the sender is, and say what the user should know; (slots sent, its state)."""
-        done, state, refused, _ = layout.read_sent(self.writer.folder)
+    def _look(self) -> tuple[int, int, int]:
+        """See how far the sender is, and say what the user should know; (slots sent, its state, when it said so)."""
+        done, state, refused, said = layout.read_sent(self.writer.folder)
         if state == layout.AWAY and not self._away:
             LOGGER.warning(
                 "muniment: %s cannot be reached; what is logged waits in %s and is sent as soon as it can be, "
@@ -132,7 +132,7 @@ class Session:
             where = self.disk / "refused" / f"{self.writer.id}.ndjson"
             LOGGER.warning("muniment: the store refused %s: %s", _last_refusal(where), where)
             self._refused = refused
-        return done, state
+        return done, state, said
 
     def settle(self, seconds: float) -> bool:
         """Wait until the store has everything that this process has logged; whether it has.
@@ -144,17 +144,21 @@ class Session:
         if self.embedded and self._forked:
             return False
         goal = self.writer.hurry()
-        until = time.monotonic() + seconds
+        until, since = time.monotonic() + seconds, layout.milliseconds()
         self.start_sending()
+        if not self.embedded:
+            from muniment.spool import process  # noqa: PLC0415
+
+            process.nudge(self.disk)
         started = time.monotonic()
         while True:
             if self._route is not None:
                 self._route.wake.set()
-            done, state = self._look()
+            done, state, said = self._look()
             if done >= goal or not self.writer.folder.exists():
                 return True
             now = time.monotonic()
-            if now > until or (state == layout.AWAY and now - started > 1.0):
+            if now > until or (state == layout.AWAY and said >= since):
                 return False
             if not self.embedded and now - started > 1.0:
                 self.start_sending()

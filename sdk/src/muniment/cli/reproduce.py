@@ -14,7 +14,7 @@ from rich.table import Table
 from muniment.cli.best import ProjectOption, UrlOption
 from muniment.fluent import DEFAULT_URL
 from muniment.model.errors import InvalidInput, MunimentError
-from muniment.observing import CHANGES, PROGRAM
+from muniment.model.run import CHANGES, PROGRAM
 from muniment.reproduction.certificate import Certificate, MetricComparison
 from muniment.reproduction.comparing import Tolerance
 from muniment.reproduction.interpreter import Choice

@@ -17,7 +17,7 @@ import msgspec
 
 from muniment.capture.git import Git, GitError, top_of
 from muniment.model.errors import Conflict, InvalidInput, NotFound, Unavailable
-from muniment.observing import CHANGES, PROGRAM
+from muniment.model.run import CHANGES, PROGRAM
 from muniment.reproduction.plan import Recorded
 
 FILTERED_TOLD = 20

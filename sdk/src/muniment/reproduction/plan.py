@@ -12,8 +12,7 @@ from muniment.client import Client
 from muniment.model.errors import InvalidInput, NotFound
 from muniment.model.link import LineageQuery
 from muniment.model.reference import parse_reference
-from muniment.model.run import Code, Environment, Run, RunData
-from muniment.observing import CHANGES, LEFT_OUT, PACKAGES, PROGRAM
+from muniment.model.run import CHANGES, LEFT_OUT, PACKAGES, PROGRAM, Code, Environment, Run, RunData
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):

@@ -118,13 +118,15 @@ def _accepting(url: str) -> Callable[[str, layout.About], bool]:
 
 
 def _watched(disk: Path, total: int, report: Callable[[int, int], None]) -> dict[str, str]:
-    """Wait for the sender that is at work."""
+    """Wait for the sender that is at work, which tries now even if it has just failed."""
+    since = layout.milliseconds()
+    process.nudge(disk)
     while True:
         found = waiting(disk)
         left = sum(item.left for item in found if not item.trouble)
         report(max(0, total - left), total)
-        states = [layout.read_sent(disk / item.writer)[1] for item in found if item.left]
-        if not left or (states and all(state == layout.AWAY for state in states)):
+        said = [layout.read_sent(disk / item.writer) for item in found if item.left]
+        if not left or (said and all(state == layout.AWAY and at >= since for _, state, _, at in said)):
             return {item.url: "the sender at work cannot reach it" for item in found if item.left}
         if not layout.is_locked(process.lock_path(disk)):
             return {}

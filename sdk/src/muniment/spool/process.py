@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,6 +23,24 @@ PATIENCE_SECONDS = 60.0
 def lock_path(disk: Path) -> Path:
     """The lock that the sender of this machine holds."""
     return disk / f"sender-{layout.host()}.lock"
+
+
+def _hurry_path(disk: Path) -> Path:
+    return disk / "hurry"
+
+
+def nudge(disk: Path) -> None:
+    """Let a sender that waits before its next try, because a store could not be reached, try now."""
+    with contextlib.suppress(OSError):
+        _hurry_path(disk).touch(mode=0o600)
+
+
+def _asked(disk: Path) -> int:
+    """When somebody was in a hurry last."""
+    try:
+        return _hurry_path(disk).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def ensure(disk: Path) -> None:
@@ -55,8 +74,12 @@ def main(folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the program that logs
     here = layout.host()
     routes: dict[str, Route] = {}
-    quiet = time.monotonic()
+    quiet, asked = time.monotonic(), _asked(disk)
     while True:
+        before, asked = asked, _asked(disk)
+        if asked != before:
+            for route in routes.values():
+                route.wake.set()
         waiting = writers(disk)
         for _, about in waiting.values():
             if about.url.startswith("http") and about.url not in routes:

@@ -14,9 +14,8 @@ from muniment.model.dataset import DatasetVersion, Source
 from muniment.model.errors import InvalidInput
 from muniment.model.evaluation import Threshold
 from muniment.model.model import Framework, ModelVersion, Signature
-from muniment.model.run import Code, Environment
+from muniment.model.run import PACKAGES, Code, Environment
 from muniment.model.schema import Column
-from muniment.observing import PACKAGES
 from muniment_server.commands import sweep
 
 RELEASE = version("scikit-learn")

@@ -6,10 +6,12 @@ import atexit
 import contextvars
 import functools
 import inspect
+import math
 import os
 import sys
+import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, Self, SupportsFloat, TypeVar
@@ -30,7 +32,7 @@ from muniment.model.batch import (
     UpdateRun,
 )
 from muniment.model.dataset import DatasetVersion
-from muniment.model.errors import InvalidInput, MunimentError
+from muniment.model.errors import InvalidInput
 from muniment.model.evaluation import Threshold
 from muniment.model.ids import new_id, parse_id
 from muniment.model.metric import to_wire
@@ -39,10 +41,13 @@ from muniment.model.names import check_map, check_name
 from muniment.model.run import RunData, RunKind, RunState, param_text
 from muniment.session import Session
 from muniment.spool import layout
-from muniment.spool.writer import RunSeries
+from muniment.spool.writer import RunSeries, said
 
 P = ParamSpec("P")
 T = TypeVar("T")
+V = TypeVar("V")
+PART_ITEMS, PART_SIZE = 1_000, 1_000_000
+"""Params or tags in one command, and their characters."""
 _open: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
 _current: contextvars.ContextVar[ActiveRun | None] = contextvars.ContextVar("muniment_run", default=None)
 
@@ -50,9 +55,22 @@ _current: contextvars.ContextVar[ActiveRun | None] = contextvars.ContextVar("mun
 def finish_seconds() -> float:
     """How long the end of a run waits for the store: ``$MUNIMENT_FINISH_SECONDS``, or 30."""
     try:
-        return float(os.environ.get("MUNIMENT_FINISH_SECONDS", "30"))
+        given = float(os.environ.get("MUNIMENT_FINISH_SECONDS", "30"))
     except ValueError:
         return 30.0
+    return 30.0 if math.isnan(given) else given
+
+
+_beginning = threading.RLock()
+"""A run that several threads log to at once begins once."""
+
+
+def _after_fork() -> None:
+    global _beginning  # noqa: PLW0603 - a lock cannot be let go of in its owner's place
+    _beginning = threading.RLock()  # a thread that is not in the child may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +114,11 @@ class ActiveRun:
     # beginning
 
     def _begin(self) -> None:
+        with _beginning:
+            if self._series is None:
+                self._begin_once()
+
+    def _begin_once(self) -> None:
         session = self._session = self._open_session()
         if self._attached is not None:
             self._series = RunSeries(parse_id(self._attached, field="run"))
@@ -106,11 +129,13 @@ class ActiveRun:
         run = plan.resume or new_id()
         self._name = plan.name or f"run-{run[-8:]}"
         self._pid = os.getpid()
-        self._series = RunSeries(run)
         session.writer.owns(run, begun=True)
         if plan.resume is None:
             above = _current.get()
             parent = plan.parent or (None if above is None or above._ended else above.id)  # noqa: SLF001
+            if parent is not None:
+                session.writer.needs(parent)
+            session.writer.begins(run)
             session.command(CreateExperiment(name=plan.experiment))
             session.command(
                 CreateRun(
@@ -119,7 +144,9 @@ class ActiveRun:
                 )
             )  # fmt: skip
         else:
+            session.writer.needs(run)
             session.command(BeginAttempt(run=run))
+        self._series = RunSeries(run)  # other threads log to it from here on
         if plan.params:
             self.log_params(plan.params)
         if plan.tags:
@@ -131,6 +158,8 @@ class ActiveRun:
         if self._series is None:
             self._begin()
         assert self._session is not None
+        assert self._series is not None
+        self._session.writer.needs(self._series.run)  # it is another writer's for a forked process
         return self._session
 
     @property
@@ -167,12 +196,12 @@ class ActiveRun:
 
     def _complain(self, what: str, error: Exception) -> None:
         run = "" if self._series is None else self._series.run
-        line = f"{what} of run {run} is not recorded: {error}"
+        line = f"{what} of run {run} is not recorded: {said(error)}"
         session = self._session
-        if session is None:
-            sys.stderr.write(f"muniment: {line}\n")
-        else:
+        if session is not None:
             session.complain(line, line)
+        elif sys.stderr is not None:  # a program without a terminal may have none
+            sys.stderr.write(f"muniment: {line}\n")
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params. A param never changes: one that has another value already keeps the first.
@@ -181,23 +210,23 @@ class ActiveRun:
             params: by name; values that are no text, number or bool are written as their text.
         """
         try:
-            session, good = self._ready(), {}
+            session, good = self._ready(), dict[str, str | int | float | bool]()
             for name, value in params.items():
-                taken = plain(value)
-                text = param_text(taken)
-                if self._params.get(name, text) != text:
-                    raise_ = f"param {name!r} is {self._params[name]!r} and never changes"
-                    self._complain(f"{name!r} = {text!r:.200}", InvalidInput(raise_, field=name))
-                    continue
                 try:
+                    taken = plain(value)
+                    text = param_text(taken)
                     check_map({name: text}, "params")
-                except MunimentError as error:
-                    self._complain("param", error)
+                    if self._params.get(name, text) != text:
+                        raise_ = f"{name!r} is {self._params[name]!r:.200} and never changes"
+                        self._complain(f"param {name!r} = {text!r:.200}", InvalidInput(raise_, field=name))
+                        continue
+                except Exception as error:  # noqa: BLE001 - whatever a value's own conversion raises
+                    self._complain(f"param {said(name, 200)!r}", error)
                     continue
                 self._params[name] = text
-                good[name] = to_wire(taken) if isinstance(taken, float) else taken
-            if good:
-                session.command(LogParams(run=self.id, params=good))
+                good[str.__str__(name)] = to_wire(taken) if isinstance(taken, float) else taken
+            for part in _parts(good):
+                session.command(LogParams(run=self.id, params=part))
         except Exception as error:  # noqa: BLE001
             self._complain("params", error)
 
@@ -207,13 +236,17 @@ class ActiveRun:
             session, good = self._ready(), dict[str, str | None]()
             for name, value in tags.items():
                 try:
+                    if value is not None and not isinstance(value, str):
+                        raise_ = f"a tag is a text, not a {type(value).__name__}"
+                        self._complain(f"tag {said(name, 200)!r}", InvalidInput(raise_, field="tags"))
+                        continue
                     check_map({name: "" if value is None else value}, "tags")
-                except MunimentError as error:
-                    self._complain("tag", error)
+                except Exception as error:  # noqa: BLE001 - a name may be anything
+                    self._complain(f"tag {said(name, 200)!r}", error)
                 else:
-                    good[name] = value
-            if good:
-                session.command(SetTags(run=self.id, tags=good))
+                    good[str.__str__(name)] = None if value is None else str.__str__(value)
+            for part in _parts(good):
+                session.command(SetTags(run=self.id, tags=part))
         except Exception as error:  # noqa: BLE001
             self._complain("tags", error)
 
@@ -227,22 +260,24 @@ class ActiveRun:
             path: under which the run has it; the name of the file if left out, nothing for a folder.
             media_type: what it is; guessed from the path if it is left out.
         """
-        if isinstance(source, bytes) and path is None:
-            raise InvalidInput("bytes have no name of their own; say under which path to keep them", field="path")
+        what = "bytes" if isinstance(source, bytes) else said(source)
         try:
             self._ready()
             if isinstance(source, bytes):
-                self._keep(source, str(path), media_type)
+                self._keep(source, "" if path is None else path, media_type)
             elif not Path(source).is_dir():
                 self._keep(source, path or Path(source).name, media_type)
             else:
                 root = Path(source)
                 for file in sorted(root.rglob("*")):
-                    if file.is_file():
-                        name = file.relative_to(root).as_posix()
-                        self._keep(file, f"{path}/{name}" if path else name, media_type)
+                    name = file.relative_to(root).as_posix()
+                    try:
+                        if file.is_file():
+                            self._keep(file, f"{path}/{name}" if path else name, media_type)
+                    except Exception as error:  # noqa: BLE001 - the others are kept
+                        self._complain(f"artifact {said(file)}", error)
         except Exception as error:  # noqa: BLE001
-            self._complain(f"artifact {path or '' if isinstance(source, bytes) else source}", error)
+            self._complain(f"artifact {said(path or what)}", error)
 
     def _keep(self, source: str | os.PathLike[str] | bytes, path: str, media_type: str | None) -> None:
         check_path(path)
@@ -409,10 +444,30 @@ def _end_all() -> None:
         run.finish(_state_after(type(last) if last is not None else None, last))
 
 
+def _parts(items: dict[str, V]) -> Iterator[dict[str, V]]:
+    """Some at a time: the store takes only so many in one command, and only so long a line."""
+    part: dict[str, V] = {}
+    size = 0
+    for name, value in items.items():
+        part[name] = value
+        size += len(name) + len(value if isinstance(value, str) else "")
+        if len(part) >= PART_ITEMS or size >= PART_SIZE:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part
+
+
 def plain(value: Any) -> str | int | float | bool:
     """A param's value as the store takes it: numpy's and other numbers as Python's, anything else as its text."""
-    if isinstance(value, (str, bool, int, float)):
+    if isinstance(value, str):
+        return str.__str__(value)  # of a kind of text of its own, such as numpy's, the plain text
+    if isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value) if -(2**63) <= value < 2**63 else int.__repr__(value)
+    if isinstance(value, float):
+        return float(value)
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "shape", None) == ():
         return plain(item())

@@ -19,6 +19,9 @@ PATIENCE_SECONDS = 60.0
 """How long it tries to reach a store when nobody logs any more."""
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
 def lock_path(disk: Path) -> Path:
     """The lock that the sender of this machine holds."""
     return disk / f"sender-{layout.host()}.lock"
@@ -36,14 +39,16 @@ def ensure(disk: Path) -> None:
     # found where this program finds it, but never in the folder that it happens to be in
     paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
     log = os.open(disk / "sender.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    _started[:] = [sender for sender in _started if sender.poll() is None]  # one that has ended is no zombie
     try:
-        subprocess.Popen(  # noqa: S603 - this very interpreter
+        started = subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-P", "-m", "muniment.spool.process", str(disk)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
             env={**os.environ, "PYTHONPATH": paths},
         )  # fmt: skip
     finally:
         os.close(log)
+    _started.append(started)
 
 
 def main(folder: str) -> None:
@@ -62,7 +67,10 @@ def main(folder: str) -> None:
             if about.url.startswith("http") and about.url not in routes:
                 routes[about.url] = _route(disk, about.url, here)
         alive = any(layout.is_locked(place / "lock") for places, _ in waiting.values() for place in places)
-        busy = any(route.letters and route.failure is None for route in routes.values())
+        busy = any(
+            route.failure is None and any(not letters.trouble for letters in list(route.letters.values()))
+            for route in routes.values()
+        )
         if alive or busy:
             quiet = time.monotonic()
         patience = PATIENCE_SECONDS if any(route.letters for route in routes.values()) else LINGER_SECONDS

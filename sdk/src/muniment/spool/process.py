@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from muniment.client import Client
@@ -22,9 +23,9 @@ PATIENCE_SECONDS = 60.0
 _started: list[subprocess.Popen[bytes]] = []
 
 
-def lock_path(disk: Path) -> Path:
-    """The lock that the sender of this machine holds."""
-    return disk / f"sender-{layout.host()}.lock"
+def lock_paths(disk: Path) -> list[Path]:
+    """The lock that the sender of this machine holds: on disk, or in memory if there is no room."""
+    return [root / f"sender-{layout.host()}.lock" for root in layout.roots(disk)]
 
 
 def ensure(disk: Path) -> None:
@@ -33,12 +34,11 @@ def ensure(disk: Path) -> None:
     Raises:
         OSError: it cannot be started.
     """
-    if layout.is_locked(lock_path(disk)):
+    if any(layout.is_locked(path) for path in lock_paths(disk) if layout.ours(path.parent)):
         return
-    layout.private(disk)
+    log = _log(disk)
     # found where this program finds it, but never in the folder that it happens to be in
     paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
-    log = os.open(disk / "sender.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     _started[:] = [sender for sender in _started if sender.poll() is None]  # one that has ended is no zombie
     try:
         started = subprocess.Popen(  # noqa: S603 - this very interpreter
@@ -54,7 +54,7 @@ def ensure(disk: Path) -> None:
 def main(folder: str) -> None:
     """Send until there is nothing left to send, or nobody to send it to."""
     disk = Path(folder)
-    lock = _locked(lock_path(disk))
+    lock = _locked(disk)
     if lock is None:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the program that logs
@@ -82,13 +82,28 @@ def main(folder: str) -> None:
     os.close(lock)
 
 
-def _locked(path: Path) -> int | None:
+def _log(disk: Path) -> int:
+    """Where the sender says what it has to say."""
+    for root in layout.roots(disk):
+        with suppress(OSError):
+            path = layout.private(root) / "sender.log"
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _locked(disk: Path) -> int | None:
     """The sender's lock; tried for a moment, since who only looks at it has it for a moment too."""
-    for _ in range(20):
-        lock = layout.try_lock(path)
-        if lock is not None:
-            return lock
-        time.sleep(0.02)
+    for path in lock_paths(disk):
+        try:
+            layout.private(path.parent)
+            for _ in range(20):
+                lock = layout.try_lock(path)
+                if lock is not None:
+                    return lock
+                time.sleep(0.02)
+        except OSError:
+            continue
+        return None
     return None
 
 

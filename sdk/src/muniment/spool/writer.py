@@ -6,10 +6,8 @@ import contextlib
 import errno
 import itertools
 import logging
-import mmap
 import os
 import shutil
-import stat
 import sys
 import threading
 import time
@@ -22,6 +20,7 @@ import msgspec
 from muniment.model.ids import new_id
 from muniment.model.names import check_name
 from muniment.spool import layout
+from muniment.spool.files import check_memory, created, fsync, fsync_segment, size_of, written
 from muniment.spool.layout import COMMITTED, COUNTER, FRAME, HEADER, POINT, POINT_SLOT, SLOT
 
 LOGGER = logging.getLogger("muniment")
@@ -29,7 +28,6 @@ FIRST_BYTES, MOST_BYTES = 256 * 1024, 4 * 1024 * 1024
 """Sizes of segments: the first is small, and each is twice as large as the one before."""
 FULL_SECONDS = 0.5
 """How long points are not even tried to be kept after there was room for them nowhere: looking for it takes a while."""
-_UNSUPPORTED = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
 _generations = itertools.count(1)
 
 
@@ -271,7 +269,7 @@ class Writer:
         for place in layout.roots(self.disk):
             try:
                 path = self._begin(place) / layout.segment_name(first)
-                mapped = _created(path, first, size, careful=place is not self.disk)
+                mapped = created(path, first, size, careful=place is not self.disk)
             except OSError as error:
                 trouble = trouble or error
                 continue
@@ -299,12 +297,12 @@ class Writer:
         if held is not None:
             self._held.append(held)
         # its room is taken now: the sender has to say how far it is on a full disk too
-        _written(folder / "sent", layout.SENT.pack(0, layout.GOING, 0, 0, 0))
+        written(folder / "sent", layout.SENT.pack(0, layout.GOING, 0, 0, 0))
         about = layout.About(
             url=self.url, project=self.project, host=layout.host(), boot=layout.boot(), pid=os.getpid(),
             program=Path(sys.argv[0] if sys.argv else "").name[:200], started=layout.milliseconds(),
         )  # fmt: skip
-        _written(folder / "about.json", msgspec.json.encode(about))
+        written(folder / "about.json", msgspec.json.encode(about))
         self._begun.add(place)
         self._fresh.append(folder / "about.json")
         self._changed |= {folder, place, place.parent}
@@ -329,11 +327,11 @@ class Writer:
             changed, self._changed = self._changed, set()
         try:
             for path in fresh:
-                _fsync(path)
+                fsync(path)
             for path in paths:
                 self._sync_segment(path)
             for folder in changed:
-                _fsync(folder)
+                fsync(folder)
         except OSError:
             with self._lock:  # the next try must not forget them
                 self._paths = paths + [path for path in self._paths if path not in paths]
@@ -343,7 +341,7 @@ class Writer:
     def _sync_segment(self, path: Path) -> None:
         if self.disk not in path.parents and path.exists():
             raise OSError(errno.ENOSPC, f"{self.disk} takes no more, and memory does not survive", str(path))
-        _fsync_segment(path)
+        fsync_segment(path)
 
     def keep(self, source: str | os.PathLike[str] | bytes) -> str:
         """Copy a file, or bytes, to where the sender finds it; its name there.
@@ -351,14 +349,14 @@ class Writer:
         Raises:
             OSError: it cannot be read, or there is no room.
         """
-        name, trouble, size = new_id(), None, len(source) if isinstance(source, bytes) else _size(source)
+        name, trouble, size = new_id(), None, len(source) if isinstance(source, bytes) else size_of(source)
         for place in layout.roots(self.disk):
             try:
                 folder = layout.private(self._begin(place) / "files")
                 if place is not self.disk:
-                    _check_memory(folder, size)
+                    check_memory(folder, size)
                 if isinstance(source, bytes):
-                    _written(folder / name, source)
+                    written(folder / name, source)
                 else:
                     shutil.copyfile(source, folder / name)
             except OSError as error:
@@ -401,101 +399,9 @@ class Writer:
                 os.close(self._held.pop())
 
 
-def _created(path: Path, first: int, size: int, *, careful: bool) -> mmap.mmap:
-    """A new segment whose room is really there: a map of a file with holes would kill the process on a full disk."""
-    if careful:
-        _check_memory(path.parent, size)
-    making = path.with_suffix(".new")
-    descriptor = os.open(making, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
-            for start in range(0, size, 1 << 20):
-                os.pwrite(descriptor, bytes(min(1 << 20, size - start)), start)
-        head = layout.HEAD.pack(
-            layout.MAGIC, layout.VERSION, SLOT, first, (size - HEADER) // SLOT, layout.boot().encode()
-        )
-        os.pwrite(descriptor, head, 0)
-        mapped = mmap.mmap(descriptor, size)
-        making.rename(path)
-    except OSError:
-        making.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    return mapped
-
-
 def said(what: object, most: int = 300) -> str:
     """The text of something that may not be able to say it."""
     try:
         return str(what)[:most]
     except Exception:  # noqa: BLE001 - what a foreign `__str__` raises must not end who logs
         return f"something of type {type(what).__name__}"
-
-
-def _size(source: str | os.PathLike[str]) -> int:
-    """Bytes of a file that can be read to its end.
-
-    Raises:
-        OSError: it is none.
-    """
-    found = Path(source).stat()
-    if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, and a device has no end
-        raise OSError(errno.EINVAL, "it is not a file", os.fspath(source))
-    Path(source).open("rb").close()
-    return found.st_size
-
-
-def _check_memory(folder: Path, size: int) -> None:
-    """Memory is not ours alone: take some only if much more is free.
-
-    Raises:
-        OSError: it is not.
-    """
-    free = os.statvfs(folder)
-    if free.f_bavail * free.f_frsize < 8 * size:
-        raise OSError(errno.ENOSPC, "too little memory is free", str(folder))
-
-
-def _fsync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk itself; what has been sent and deleted needs it no more."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _fsync_segment(path: Path) -> None:
-    """Bring a segment to the disk itself, and then say so in it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        count = os.pread(descriptor, COUNTER.size, COMMITTED)
-        os.fsync(descriptor)
-        os.pwrite(descriptor, count, layout.SYNCED)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _written(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    making = path.with_name(path.name + ".new")
-    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)
-    making.rename(path)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, TypeVar
 
 import msgspec
 
 from muniment.model.artifact import check_path
 from muniment.model.batch import LogParams, SetTags, UpdateRun
-from muniment.model.errors import InvalidInput, MunimentError
+from muniment.model.errors import InvalidInput
 from muniment.model.metric import to_wire
 from muniment.model.names import check_map
 from muniment.model.run import param_text
 from muniment.session import Session
 from muniment.spool import layout
-from muniment.spool.writer import RunSeries
+from muniment.spool.writer import RunSeries, said
+
+V = TypeVar("V")
+PART_ITEMS, PART_SIZE = 1_000, 1_000_000
+"""Params or tags in one command, and characters of them."""
 
 
 class Logbook:
@@ -37,6 +41,8 @@ class Logbook:
         if self._series is None:
             self._begin()
         assert self._session is not None
+        assert self._series is not None
+        self._session.writer.needs(self._series.run)  # it is another writer's for a forked process
         return self._session
 
     @property
@@ -70,12 +76,12 @@ class Logbook:
 
     def _complain(self, what: str, error: Exception) -> None:
         run = "" if self._series is None else self._series.run
-        line = f"{what} of run {run} is not recorded: {error}"
+        line = f"{what} of run {run} is not recorded: {said(error)}"
         session = self._session
-        if session is None:
-            sys.stderr.write(f"muniment: {line}\n")
-        else:
+        if session is not None:
             session.complain(line, line)
+        elif sys.stderr is not None:  # a program without a terminal may have none
+            sys.stderr.write(f"muniment: {line}\n")
 
     def learn(self, change: UpdateRun) -> None:
         """Record what was found out of the run itself, such as its code or its environment."""
@@ -88,23 +94,23 @@ class Logbook:
             params: by name; values that are no text, number or bool are written as their text.
         """
         try:
-            session, good = self._ready(), {}
+            session, good = self._ready(), dict[str, str | int | float | bool]()
             for name, value in params.items():
-                taken = plain(value)
-                text = param_text(taken)
-                if self._params.get(name, text) != text:
-                    raise_ = f"param {name!r} is {self._params[name]!r} and never changes"
-                    self._complain(f"{name!r} = {text!r:.200}", InvalidInput(raise_, field=name))
-                    continue
                 try:
+                    taken = plain(value)
+                    text = param_text(taken)
                     check_map({name: text}, "params")
-                except MunimentError as error:
-                    self._complain("param", error)
+                    if self._params.get(name, text) != text:
+                        raise_ = f"{name!r} is {self._params[name]!r:.200} and never changes"
+                        self._complain(f"param {name!r} = {text!r:.200}", InvalidInput(raise_, field=name))
+                        continue
+                except Exception as error:  # noqa: BLE001 - whatever a value's own conversion raises
+                    self._complain(f"param {said(name, 200)!r}", error)
                     continue
                 self._params[name] = text
-                good[name] = to_wire(taken) if isinstance(taken, float) else taken
-            if good:
-                session.command(LogParams(run=self.id, params=good))
+                good[str.__str__(name)] = to_wire(taken) if isinstance(taken, float) else taken
+            for part in _parts(good):
+                session.command(LogParams(run=self.id, params=part))
         except Exception as error:  # noqa: BLE001
             self._complain("params", error)
 
@@ -114,13 +120,17 @@ class Logbook:
             session, good = self._ready(), dict[str, str | None]()
             for name, value in tags.items():
                 try:
+                    if value is not None and not isinstance(value, str):
+                        raise_ = f"a tag is a text, not a {type(value).__name__}"
+                        self._complain(f"tag {said(name, 200)!r}", InvalidInput(raise_, field="tags"))
+                        continue
                     check_map({name: "" if value is None else value}, "tags")
-                except MunimentError as error:
-                    self._complain("tag", error)
+                except Exception as error:  # noqa: BLE001 - a name may be anything
+                    self._complain(f"tag {said(name, 200)!r}", error)
                 else:
-                    good[name] = value
-            if good:
-                session.command(SetTags(run=self.id, tags=good))
+                    good[str.__str__(name)] = None if value is None else str.__str__(value)
+            for part in _parts(good):
+                session.command(SetTags(run=self.id, tags=part))
         except Exception as error:  # noqa: BLE001
             self._complain("tags", error)
 
@@ -134,22 +144,24 @@ class Logbook:
             path: under which the run has it; the name of the file if left out, nothing for a folder.
             media_type: what it is; guessed from the path if it is left out.
         """
-        if isinstance(source, bytes) and path is None:
-            raise InvalidInput("bytes have no name of their own; say under which path to keep them", field="path")
+        what = "bytes" if isinstance(source, bytes) else said(source)
         try:
             self._ready()
             if isinstance(source, bytes):
-                self._keep(source, str(path), media_type)
+                self._keep(source, "" if path is None else path, media_type)
             elif not Path(source).is_dir():
                 self._keep(source, path or Path(source).name, media_type)
             else:
                 root = Path(source)
                 for file in sorted(root.rglob("*")):
-                    if file.is_file():
-                        name = file.relative_to(root).as_posix()
-                        self._keep(file, f"{path}/{name}" if path else name, media_type)
+                    name = file.relative_to(root).as_posix()
+                    try:
+                        if file.is_file():
+                            self._keep(file, f"{path}/{name}" if path else name, media_type)
+                    except Exception as error:  # noqa: BLE001 - the others are kept
+                        self._complain(f"artifact {said(file)}", error)
         except Exception as error:  # noqa: BLE001
-            self._complain(f"artifact {path or '' if isinstance(source, bytes) else source}", error)
+            self._complain(f"artifact {said(path or what)}", error)
 
     def log_figure(self, figure: Any, path: str) -> None:
         """Keep a figure of matplotlib, plotly, altair or Pillow as it is now.
@@ -188,10 +200,30 @@ class Logbook:
         writer.entry(layout.FILE, msgspec.json.encode(made))
 
 
+def _parts(items: dict[str, V]) -> Iterator[dict[str, V]]:
+    """Some at a time: the store takes only so many in one command, and only so long a line."""
+    part: dict[str, V] = {}
+    size = 0
+    for name, value in items.items():
+        part[name] = value
+        size += len(name) + len(value if isinstance(value, str) else "")
+        if len(part) >= PART_ITEMS or size >= PART_SIZE:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part
+
+
 def plain(value: Any) -> str | int | float | bool:
     """A param's value as the store takes it: numpy's and other numbers as Python's, anything else as its text."""
-    if isinstance(value, (str, bool, int, float)):
+    if isinstance(value, str):
+        return str.__str__(value)  # of a kind of text of its own, such as numpy's, the plain text
+    if isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value) if -(2**63) <= value < 2**63 else int.__repr__(value)
+    if isinstance(value, float):
+        return float(value)
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "shape", None) == ():
         return plain(item())

@@ -6,6 +6,7 @@ import atexit
 import contextvars
 import functools
 import inspect
+import math
 import os
 import sys
 import threading
@@ -44,6 +45,9 @@ from muniment.spool.writer import RunSeries
 
 P = ParamSpec("P")
 T = TypeVar("T")
+V = TypeVar("V")
+PART_ITEMS, PART_SIZE = 1_000, 1_000_000
+"""Params or tags in one command, and their characters."""
 _open: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
 _current: contextvars.ContextVar[ActiveRun | None] = contextvars.ContextVar("muniment_run", default=None)
 
@@ -55,9 +59,22 @@ OBSERVE_SECONDS = 10.0
 def finish_seconds() -> float:
     """How long the end of a run waits for the store: ``$MUNIMENT_FINISH_SECONDS``, or 30."""
     try:
-        return float(os.environ.get("MUNIMENT_FINISH_SECONDS", "30"))
+        given = float(os.environ.get("MUNIMENT_FINISH_SECONDS", "30"))
     except ValueError:
         return 30.0
+    return 30.0 if math.isnan(given) else given
+
+
+_beginning = threading.RLock()
+"""A run that several threads log to at once begins once."""
+
+
+def _after_fork() -> None:
+    global _beginning  # noqa: PLW0603 - a lock cannot be let go of in its owner's place
+    _beginning = threading.RLock()  # a thread that is not in the child may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +123,11 @@ class ActiveRun(Logbook):
     # beginning
 
     def _begin(self) -> None:
+        with _beginning:
+            if self._series is None:
+                self._begin_once()
+
+    def _begin_once(self) -> None:
         session = self._session = self._open_session()
         if self._attached is not None:
             self._series = RunSeries(parse_id(self._attached, field="run"))
@@ -116,11 +138,13 @@ class ActiveRun(Logbook):
         run = plan.resume or new_id()
         self._name = plan.name or f"run-{run[-8:]}"
         self._pid = os.getpid()
-        self._series = RunSeries(run)
         session.writer.owns(run, begun=True)
         if plan.resume is None:
             above = _current.get()
             parent = plan.parent or (None if above is None or above._ended else above.id)  # noqa: SLF001
+            if parent is not None:
+                session.writer.needs(parent)
+            session.writer.begins(run)
             session.command(CreateExperiment(name=plan.experiment))
             session.command(
                 CreateRun(
@@ -129,7 +153,9 @@ class ActiveRun(Logbook):
                 )
             )  # fmt: skip
         else:
+            session.writer.needs(run)
             session.command(BeginAttempt(run=run))
+        self._series = RunSeries(run)  # other threads log to it from here on
         if plan.params:
             self.log_params(plan.params)
         reproducing = _reproducing() if plan.resume is None else {}

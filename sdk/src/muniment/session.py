@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("muniment")
 WATCH_SECONDS = 2.0
 """How often is looked whether the sender gets through."""
+KINDS = 100
+"""Kinds of trouble that are told; a program may have a new one with each step."""
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
@@ -58,19 +60,23 @@ class Session:
     def _begin(self) -> None:
         self.disk = layout.root()
         self.writer = Writer(self.url, self.project, self.disk, self.complain)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may begin a run while one begins
         self._route: Route | None = None
         self._watcher: threading.Thread | None = None
         self._closed = threading.Event()
         self._refused = 0
-        self._away = False
+        self._state = layout.GOING
+        self._looking = threading.RLock()
         self._every: list[Callable[[], None]] = []
 
     def complain(self, kind: str, line: str) -> None:
         """Say what is wrong, once for each kind."""
-        if kind not in self._told:
-            self._told.add(kind)
-            LOGGER.warning("muniment: %s", line)
+        if kind in self._told or len(self._told) > KINDS:
+            return
+        self._told.add(kind)
+        if len(self._told) > KINDS:
+            line = "there is more trouble than is told here"
+        LOGGER.warning("muniment: %s", line)
 
     def command(self, command: msgspec.Struct) -> None:
         """Write a command into the spool."""
@@ -110,29 +116,39 @@ class Session:
 
     def _watch(self) -> None:
         while not self._closed.wait(WATCH_SECONDS):
-            self._look()
+            if self._look()[0] < self.writer.committed:  # the sender may have been killed
+                self.start_sending()
             for act in self._every:
                 try:
                     act()
                 except Exception as error:  # noqa: BLE001 - it must not end the watch
                     self.complain(f"watch:{act}", f"something that is done now and then failed: {error}")
 
-    def _look(self) -> tuple[int, int, int]:
-        """See how far the sender is, and say what the user should know; (slots sent, its state, when it said so)."""
-        done, state, refused, said = layout.read_sent(self.writer.folder)
-        if state == layout.AWAY and not self._away:
+    def _look(self) -> layout.Sent:
+        """See how far the sender is, and say what the user should know."""
+        sent = layout.read_sent(self.writer.folders)
+        with self._looking:
+            self._tell(sent.state, sent.refused)
+        return sent
+
+    def _tell(self, state: int, refused: int) -> None:
+        if state != self._state and state == layout.HELD:
+            LOGGER.warning(
+                "muniment: %s does not take what this process logs, so it waits in %s; sender.log there says why",
+                _without_password(self.url), self.disk,
+            )  # fmt: skip
+        elif state != self._state and state == layout.AWAY:
             LOGGER.warning(
                 "muniment: %s cannot be reached; what is logged waits in %s and is sent as soon as it can be, "
                 "by itself or by `muniment sync`", _without_password(self.url), self.disk,
             )  # fmt: skip
-        elif state == layout.GOING and self._away:
+        elif state != self._state:
             LOGGER.warning("muniment: %s is there again", _without_password(self.url))
-        self._away = state == layout.AWAY
+        self._state = state
         if refused > self._refused:
             where = self.disk / "refused" / f"{self.writer.id}.ndjson"
             LOGGER.warning("muniment: the store refused %s: %s", _last_refusal(where), where)
             self._refused = refused
-        return done, state, said
 
     def settle(self, seconds: float) -> bool:
         """Wait until the store has everything that this process has logged; whether it has.
@@ -154,11 +170,11 @@ class Session:
         while True:
             if self._route is not None:
                 self._route.wake.set()
-            done, state, said = self._look()
-            if done >= goal or not self.writer.folder.exists():
+            sent = self._look()
+            if sent.done >= goal or not any(folder.exists() for folder in self.writer.folders):
                 return True
             now = time.monotonic()
-            if now > until or (state == layout.AWAY and said >= since):
+            if now > until or (sent.state != layout.GOING and sent.time >= since):
                 return False
             if not self.embedded and now - started > 1.0:
                 self.start_sending()

@@ -79,6 +79,9 @@ class HttpTransport:
         import urllib3  # noqa: PLC0415 - importing muniment costs nothing of this
 
         self._url = url.rstrip("/")
+        scheme, _, rest = self._url.partition("://")
+        self._said = f"{scheme}://{rest.rpartition('@')[2]}"
+        """The URL without a password, which must not get into a log."""
         self._retries = urllib3.Retry(
             total=4, backoff_factor=0.2, allowed_methods=None, status_forcelist=[503], raise_on_status=False
         )
@@ -94,7 +97,7 @@ class HttpTransport:
             answer = self._pool.request(method, self._url + target, headers=headers, body=body or None)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
-            raise Unavailable(f"{self._url} cannot be reached: {reason}") from None
+            raise Unavailable(f"{self._said} cannot be reached: {reason}") from None
         return Answer(answer.status, dict(answer.headers), answer.data)
 
     def open(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes]) -> Opened:
@@ -107,13 +110,13 @@ class HttpTransport:
                 timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS), decode_content=False,
             )  # fmt: skip
         except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"{self._url} cannot be reached: {error}") from None
+            raise Unavailable(f"{self._said} cannot be reached: {error}") from None
 
         def chunks() -> Iterator[bytes]:
             try:
                 yield from answer.stream(PIECE)
             except urllib3.exceptions.HTTPError as error:
-                raise Unavailable(f"{self._url} was lost while it answered: {error}") from None
+                raise Unavailable(f"{self._said} was lost while it answered: {error}") from None
             finally:
                 answer.release_conn()
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from muniment.cli.best import ProjectOption, UrlOption
+from muniment.cli.options import ProjectOption, UrlOption
 from muniment.fluent import DEFAULT_URL
 from muniment.model.errors import InvalidInput, MunimentError
 from muniment.model.run import CHANGES, PROGRAM

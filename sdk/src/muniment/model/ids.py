@@ -25,7 +25,7 @@ class _Clock:
     """The last value handed out, so that ids made by one process ascend even within a millisecond."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may want an id while one is made
         self._last = 0
 
     def next(self) -> int:
@@ -41,6 +41,7 @@ class _Clock:
 
 
 _clock = _Clock()
+os.register_at_fork(after_in_child=_clock.__init__)  # type: ignore[misc]  # another thread may have held its lock
 
 
 def new_id() -> str:

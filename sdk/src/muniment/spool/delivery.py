@@ -46,15 +46,17 @@ def waiting(disk: Path) -> list[Waiting]:
     """What waits in a spool."""
     found = []
     for name, (places, about) in sorted(writers(disk).items()):
-        sent, _, refused, _ = layout.read_sent(places[0])
+        sent = layout.read_sent(places)
         trouble, left = None, 0
         try:
-            left = max(0, Reader(places).extent()[0] - sent)
+            left = max(0, Reader(places).extent()[0] - sent.done)
         except (Damaged, OSError) as error:
             trouble = str(error)
         alive = any(layout.is_locked(place / "lock") for place in places)
         found.append(
-            Waiting(name, about.url, about.project, about.program, about.host, about.pid, alive, left, refused, trouble)
+            Waiting(
+                name, about.url, about.project, about.program, about.host, about.pid, alive, left, sent.refused, trouble
+            )
         )
     return found
 
@@ -86,7 +88,7 @@ def deliver(disk: Path, report: Callable[[int, int], None]) -> Delivered:
     """
     total = sum(item.left for item in waiting(disk))
     report(0, total)
-    lock = layout.try_lock(process.lock_path(disk)) if disk.is_dir() else None
+    lock = process.locked(disk)
     if lock is None:
         failures = _watched(disk, total, report)
     else:
@@ -125,9 +127,9 @@ def _watched(disk: Path, total: int, report: Callable[[int, int], None]) -> dict
         found = waiting(disk)
         left = sum(item.left for item in found if not item.trouble)
         report(max(0, total - left), total)
-        said = [layout.read_sent(disk / item.writer) for item in found if item.left]
-        if not left or (said and all(state == layout.AWAY and at >= since for _, state, _, at in said)):
+        said = [layout.read_sent([root / item.writer for root in layout.roots(disk)]) for item in found if item.left]
+        if not left or (said and all(sent.state != layout.GOING and sent.time >= since for sent in said)):
             return {item.url: "the sender at work cannot reach it" for item in found if item.left}
-        if not layout.is_locked(process.lock_path(disk)):
+        if not any(layout.is_locked(path) for path in process.lock_paths(disk)):
             return {}
         time.sleep(LOOK_SECONDS)

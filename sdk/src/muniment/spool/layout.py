@@ -46,13 +46,15 @@ COMMITTED, SYNCED, URGENT = 128, 192, 256
 """Where the counters are, each in a cache line of its own."""
 POINT_SLOT = struct.Struct("@IIqqd")
 FRAME = struct.Struct("@II")
-POINT, SERIES, COMMAND, FILE = 1, 2, 3, 4
-"""Kinds of entries."""
-SENT = struct.Struct("@QIIQ")
-"""Slots that the store has, state of the sender, refused entries, time in milliseconds."""
-GOING, AWAY = 0, 1
-"""States of a sender: it sends, or the store cannot be reached."""
+POINT, SERIES, COMMAND, FILE, NEED = 1, 2, 3, 4, 5
+"""Kinds of entries. The last is the id of a run of another writer, which has to be in the store before what follows."""
+SENT = struct.Struct("@QIIQQ")
+"""Slots that the store has, state of the sender, refused entries, time in milliseconds, and how many entries the store
+has said that it refused."""
+GOING, AWAY, HELD = 0, 1, 2
+"""States of a sender: it sends; the store cannot be reached; the store does not take what this writer has written."""
 _SUFFIX = ".segment"
+_SEGMENT = re.compile("[0-9a-f]{16}[.]segment")
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,15 @@ def roots(disk: Path) -> list[Path]:
     return [disk] if memory is None else [disk, memory]
 
 
+def ours(folder: Path) -> bool:
+    """Whether a folder is this user's own, and nobody else can put something into it."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
 def private(folder: Path) -> Path:
     """Make a folder that nobody else can look into, or be sure that it is one.
 
@@ -156,11 +167,12 @@ def segments(folder: Path) -> dict[int, Path]:
     """The segments in a folder, by first slot."""
     found: dict[int, Path] = {}
     try:
-        for entry in os.scandir(folder):
-            if entry.name.endswith(_SUFFIX):
-                found[int(entry.name[: -len(_SUFFIX)], 16)] = Path(entry.path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        pass
+        names = [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    for name in names:
+        if _SEGMENT.fullmatch(name):
+            found[int(name.partition(".")[0], 16)] = folder / name
     return found
 
 
@@ -190,10 +202,24 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def read_sent(folder: Path) -> tuple[int, int, int, int]:
+class Sent(msgspec.Struct, frozen=True):
     """How far the sender of a writer has come; see `SENT`."""
-    try:
-        raw = (folder / "sent").read_bytes()
-    except OSError:
-        return 0, GOING, 0, 0
-    return SENT.unpack(raw) if len(raw) == SENT.size else (0, GOING, 0, 0)
+
+    done: int = 0
+    state: int = GOING
+    refused: int = 0
+    time: int = 0
+    counted: int = 0
+
+
+def read_sent(folders: list[Path]) -> Sent:
+    """What the sender of a writer has said last, in whichever of the writer's folders it could."""
+    said = [Sent()]
+    for folder in folders:
+        try:
+            raw = (folder / "sent").read_bytes()
+        except OSError:
+            continue
+        if len(raw) == SENT.size:
+            said.append(Sent(*SENT.unpack(raw)))
+    return max(said, key=lambda sent: (sent.time, sent.done))

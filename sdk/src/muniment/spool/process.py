@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from muniment.client import Client
@@ -20,27 +20,29 @@ PATIENCE_SECONDS = 60.0
 """How long it tries to reach a store when nobody logs any more."""
 
 
-def lock_path(disk: Path) -> Path:
-    """The lock that the sender of this machine holds."""
-    return disk / f"sender-{layout.host()}.lock"
+_HURRY = "hurry"
+_started: list[subprocess.Popen[bytes]] = []
 
 
-def _hurry_path(disk: Path) -> Path:
-    return disk / "hurry"
+def lock_paths(disk: Path) -> list[Path]:
+    """The lock that the sender of this machine holds: on disk, or in memory if there is no room."""
+    return [root / f"sender-{layout.host()}.lock" for root in layout.roots(disk)]
 
 
 def nudge(disk: Path) -> None:
     """Let a sender that waits before its next try, because a store could not be reached, try now."""
-    with contextlib.suppress(OSError):
-        _hurry_path(disk).touch(mode=0o600)
+    for root in layout.roots(disk):
+        with suppress(OSError):
+            (root / _HURRY).touch(mode=0o600)
 
 
 def _asked(disk: Path) -> int:
     """When somebody was in a hurry last."""
-    try:
-        return _hurry_path(disk).stat().st_mtime_ns
-    except OSError:
-        return 0
+    asked = 0
+    for root in layout.roots(disk):
+        with suppress(OSError):
+            asked = max(asked, (root / _HURRY).stat().st_mtime_ns)
+    return asked
 
 
 def ensure(disk: Path) -> None:
@@ -49,26 +51,27 @@ def ensure(disk: Path) -> None:
     Raises:
         OSError: it cannot be started.
     """
-    if layout.is_locked(lock_path(disk)):
+    if any(layout.is_locked(path) for path in lock_paths(disk) if layout.ours(path.parent)):
         return
-    layout.private(disk)
+    log = _log(disk)
     # found where this program finds it, but never in the folder that it happens to be in
     paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
-    log = os.open(disk / "sender.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    _started[:] = [sender for sender in _started if sender.poll() is None]  # one that has ended is no zombie
     try:
-        subprocess.Popen(  # noqa: S603 - this very interpreter
+        started = subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-P", "-m", "muniment.spool.process", str(disk)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
             env={**os.environ, "PYTHONPATH": paths},
         )  # fmt: skip
     finally:
         os.close(log)
+    _started.append(started)
 
 
 def main(folder: str) -> None:
     """Send until there is nothing left to send, or nobody to send it to."""
     disk = Path(folder)
-    lock = _locked(lock_path(disk))
+    lock = locked(disk)
     if lock is None:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the program that logs
@@ -85,7 +88,10 @@ def main(folder: str) -> None:
             if about.url.startswith("http") and about.url not in routes:
                 routes[about.url] = _route(disk, about.url, here)
         alive = any(layout.is_locked(place / "lock") for places, _ in waiting.values() for place in places)
-        busy = any(route.letters and route.failure is None for route in routes.values())
+        busy = any(
+            route.failure is None and any(not letters.trouble for letters in list(route.letters.values()))
+            for route in routes.values()
+        )
         if alive or busy:
             quiet = time.monotonic()
         patience = PATIENCE_SECONDS if any(route.letters for route in routes.values()) else LINGER_SECONDS
@@ -97,13 +103,28 @@ def main(folder: str) -> None:
     os.close(lock)
 
 
-def _locked(path: Path) -> int | None:
+def _log(disk: Path) -> int:
+    """Where the sender says what it has to say."""
+    for root in layout.roots(disk):
+        with suppress(OSError):
+            path = layout.private(root) / "sender.log"
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def locked(disk: Path) -> int | None:
     """The sender's lock; tried for a moment, since who only looks at it has it for a moment too."""
-    for _ in range(20):
-        lock = layout.try_lock(path)
-        if lock is not None:
-            return lock
-        time.sleep(0.02)
+    for path in lock_paths(disk):
+        try:
+            layout.private(path.parent)
+            for _ in range(20):
+                lock = layout.try_lock(path)
+                if lock is not None:
+                    return lock
+                time.sleep(0.02)
+        except OSError:
+            continue
+        return None
     return None
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +18,9 @@ from muniment.spool.layout import COMMITTED, COUNTER, FRAME, HEADER, POINT, POIN
 
 POINTS = 5_000
 """Points in one line at the most."""
+_KINDS = frozenset((POINT, layout.SERIES, layout.COMMAND, layout.FILE, layout.NEED))
+_ID = re.compile("[0-9a-f]{32}")
+T = TypeVar("T")
 _WINDOW = 65_536
 """Slots that are read at a time."""
 
@@ -25,13 +30,15 @@ class Entry(msgspec.Struct, frozen=True):
 
     Attributes:
         end: slots that are done with it and everything before.
-        command: in JSON; empty if there is a file.
+        command: in JSON; empty if there is something else.
         file: to give a run.
+        need: the id of a run that must be in the store before what follows.
     """
 
     end: int
     command: bytes
     file: layout.File | None = None
+    need: str = ""
 
 
 class Damaged(Exception):
@@ -65,12 +72,31 @@ class Reader:
             found.update(layout.segments(place))
         return sorted(found.items())
 
+    def gap(self, after: int) -> int | None:
+        """Where entries go on, if those behind the first `after` slots are lost; None if they are not.
+
+        What waited in memory is lost when the machine is started again.
+        """
+        later: int | None = None
+        for _ in range(2):  # a folder is not listed in one moment
+            later = min((first for first, _ in self.segments() if first > after), default=None)
+            if later is None or any(first <= after < self._reach(path) for first, path in self.segments()):
+                return None
+        return later
+
+    def _reach(self, path: Path) -> int:
+        head = self._head(path)
+        return head.first + head.slots
+
     def extent(self) -> tuple[int, int]:
         """Slots that may be read, and slots that the writer wants to be brought at once."""
         found = self.segments()
         if not found:
             return 0, 0
-        head = self._head(found[-1][1])
+        try:
+            head = self._head(found[-1][1])
+        except Damaged:  # what lies before it can be read
+            return found[-1][0] + 1, 0
         return head.first + head.slots, head.first + head.urgent
 
     def _head(self, path: Path) -> _Head:
@@ -79,15 +105,21 @@ class Reader:
         if len(raw) < HEADER:
             raise Damaged(f"{path} is cut short")
         magic, version, slot, first, capacity, boot = layout.HEAD.unpack_from(raw)
-        if (magic, version, slot) != (layout.MAGIC, layout.VERSION, SLOT):
+        if magic != layout.MAGIC:
+            raise Damaged(f"{path} is no segment")
+        if (version, slot) != (layout.VERSION, SLOT):
             raise Damaged(f"{path} was written by another release of muniment; sync it with that")
+        if path.name != layout.segment_name(first):
+            raise Damaged(f"{path} says that it begins with slot {first}")
         same = boot.rstrip(b"\0").decode("ascii", "replace") == layout.boot()
         counter = COMMITTED if same else layout.SYNCED
-        slots = min(COUNTER.unpack_from(raw, counter)[0], capacity)
+        slots = COUNTER.unpack_from(raw, counter)[0]
+        if slots > capacity or HEADER + slots * SLOT > path.stat().st_size:
+            raise Damaged(f"{path} is cut short: it should have {slots} slots")
         return _Head(first, slots, min(COUNTER.unpack_from(raw, layout.URGENT)[0], slots))
 
-    def entries(self, after: int) -> Iterator[Entry]:
-        """Entries behind the first `after` slots, in order.
+    def entries(self, after: int, before: int | None = None) -> Iterator[Entry]:
+        """Entries behind the first `after` slots, in order, and within the first `before` ones, if that is given.
 
         Raises:
             Damaged: what comes cannot be read.
@@ -95,6 +127,8 @@ class Reader:
         at = after
         for first, path in self.segments():
             head = self._head(path)
+            if before is not None:
+                head = msgspec.structs.replace(head, slots=min(head.slots, before - first))
             if first + head.slots <= at:
                 continue
             if first > at:
@@ -133,19 +167,39 @@ class Reader:
         return at
 
     def _name(self, content: bytes) -> None:
-        series = msgspec.json.decode(content, type=layout.Series)
+        series = self._decoded(content, layout.Series)
+        if not _ID.fullmatch(series.run):
+            raise Damaged(f"{self.places[0]}: {series.run[:80]!r} is no id of a run")
         self._names[series.number] = (series.run, series.name)
+
+    def _decoded(self, content: bytes, type_: type[T]) -> T:
+        try:
+            return msgspec.json.decode(content, type=type_)
+        except msgspec.DecodeError as error:
+            raise Damaged(f"{self.places[0]}: an entry cannot be read: {error}") from None
+
+    def _file(self, content: bytes) -> layout.File:
+        file = self._decoded(content, layout.File)
+        if not _ID.fullmatch(file.name):  # nobody gets anything else sent by it
+            raise Damaged(f"{self.places[0]}: {file.name[:80]!r} is no file of this spool")
+        return file
 
     def _read(self, descriptor: int, head: _Head, at: int, until: int) -> bytes:
         """Some slots, the whole of the first frame among them."""
         count = min(until - at, _WINDOW)
         start = HEADER + (at - head.first) * SLOT
-        raw = os.pread(descriptor, count * SLOT, start)
+        raw = self._whole(descriptor, count * SLOT, start)
         kind, length = FRAME.unpack_from(raw)
         need = 1 if kind == POINT else layout.slots_of(length)
-        if at + need > head.first + head.slots or kind not in {POINT, layout.SERIES, layout.COMMAND, layout.FILE}:
+        if at + need > head.first + head.slots or kind not in _KINDS:
             raise Damaged(f"{self.places[0]}: slot {at} is no entry")
-        return raw if need <= count else os.pread(descriptor, need * SLOT, start)
+        return raw if need <= count else self._whole(descriptor, need * SLOT, start)
+
+    def _whole(self, descriptor: int, size: int, start: int) -> bytes:
+        raw = os.pread(descriptor, size, start)
+        if len(raw) < size:
+            raise Damaged(f"{self.places[0]}: a segment is cut short")
+        return raw
 
     def _window(self, descriptor: int, head: _Head, at: int) -> Iterator[Entry]:
         """The entries of some slots; at least one."""
@@ -168,9 +222,17 @@ class Reader:
                 self._named = (head.first, at + here)
                 yield Entry(at + here, b"")
             elif kind == layout.COMMAND:
+                self._decoded(content, msgspec.Raw)
+                if b"\n" in content:  # which would make two lines of it
+                    raise Damaged(f"{self.places[0]}: slot {at + here - step} has a line break")
                 yield Entry(at + here, content)
             elif kind == layout.FILE:
-                yield Entry(at + here, b"", msgspec.json.decode(content, type=layout.File))
+                yield Entry(at + here, b"", self._file(content))
+            elif kind == layout.NEED:
+                run = content.decode("ascii", "replace")
+                if not _ID.fullmatch(run):
+                    raise Damaged(f"{self.places[0]}: {run[:80]!r} is no id of a run")
+                yield Entry(at + here, b"", need=run)
             else:
                 raise Damaged(f"{self.places[0]}: slot {at + here - step} is no entry")
 

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +66,6 @@ class Session:
         self._refused = 0
         self._state = layout.GOING
         self._looking = threading.RLock()
-        self._every: list[Callable[[], None]] = []
 
     def complain(self, kind: str, line: str) -> None:
         """Say what is wrong, once for each kind."""
@@ -110,19 +108,10 @@ class Session:
     def _client_of(self, about: layout.About) -> Client:
         return self.client if about.project == self.project else self.client.of_project(about.project)
 
-    def each_time(self, act: Callable[[], None]) -> None:
-        """Let the watching thread do something each time it looks."""
-        self._every.append(act)
-
     def _watch(self) -> None:
         while not self._closed.wait(WATCH_SECONDS):
-            if self._look()[0] < self.writer.committed:  # the sender may have been killed
+            if self._look().done < self.writer.committed:  # the sender may have been killed
                 self.start_sending()
-            for act in self._every:
-                try:
-                    act()
-                except Exception as error:  # noqa: BLE001 - it must not end the watch
-                    self.complain(f"watch:{act}", f"something that is done now and then failed: {error}")
 
     def _look(self) -> layout.Sent:
         """See how far the sender is, and say what the user should know."""

@@ -24,6 +24,11 @@ NAMED = 3
 _ID = re.compile(r"[0-9a-fA-F]{32}\Z|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
 
+def is_id(text: str) -> bool:
+    """Whether a text is the id of a record."""
+    return bool(_ID.match(text))
+
+
 def reference(client: Client, text: str, as_of: str | None = None) -> str:
     """What the store calls the record that a person means.
 

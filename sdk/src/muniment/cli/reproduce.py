@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from muniment.cli.options import ProjectOption, UrlOption
+from muniment.cli.options import ProjectOption, UrlOption, opened
+from muniment.cli.references import is_id, quoted, run_called
 from muniment.fluent import DEFAULT_URL
 from muniment.model.errors import InvalidInput, MunimentError
-from muniment.model.run import CHANGES, PROGRAM
+from muniment.model.run import CHANGES, PROGRAM, REPRODUCES
+from muniment.model.search import Query
 from muniment.reproduction.certificate import Certificate, MetricComparison
 from muniment.reproduction.comparing import Tolerance
 from muniment.reproduction.interpreter import Choice
@@ -28,7 +30,9 @@ SHOWN = 40
 
 
 def reproduce(
-    run: Annotated[str, typer.Argument(help="The run, by id or URN; or a model version that it made: model:risk@3.")],
+    run: Annotated[
+        str, typer.Argument(help="The run, by id, URN or name; or a model version that it made: model:risk@3.")
+    ],
     command: Annotated[
         list[str] | None, typer.Argument(help="After --: a command to run in place of the recorded one.")
     ] = None,
@@ -80,7 +84,7 @@ def reproduce(
     )  # fmt: skip
     try:
         found = run_again(
-            url or DEFAULT_URL, project or "default", run, wish, agreed=agreed,
+            url or DEFAULT_URL, project or "default", _named(url, project, run), wish, agreed=agreed,
             tell=lambda line: typer.echo(f"muniment: {line}", err=True),
         )  # fmt: skip
     except MunimentError as error:
@@ -156,3 +160,13 @@ def _row(metric: MetricComparison) -> tuple[str, ...]:
     if shown[0] == shown[1]:  # they differ further behind
         shown = [repr(value) for value in values]
     return metric.verdict.replace("_", " "), points, str(metric.step), *shown
+
+
+def _named(url: str | None, project: str | None, text: str) -> str:
+    """What the store calls the run that is meant; of several with a name, the one that repeats none."""
+    if ":" in text or "@" in text or is_id(text):
+        return text
+    with opened(url, project) as client:
+        where = f"name = {quoted(text)} AND tags.`{REPRODUCES}` IS NULL"
+        found = client.search(Query(where=where, columns=[], limit=2)).runs
+        return found[0].run.id if len(found) == 1 else run_called(client, text)

@@ -73,7 +73,8 @@ def _reporter(bars: Progress) -> Report:
 
 def _show(name: str, outcome: Verification) -> None:
     console = Console()
-    table = Table(title=name, title_justify="left", show_header=False)
+    console.print(name, soft_wrap=True, highlight=False)
+    table = Table(show_header=False)
     for label, value in (
         ("projects", outcome.projects),
         ("entries", outcome.entries),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import threading
 import time
 
 from muniment.model.errors import NotFound
@@ -56,31 +55,41 @@ def test_what_log_has_returned_for_survives(place: Place) -> None:
     assert not place.refused()
 
 
+UNTIL_STOPPED = """
+import os, sys, time, muniment
+run = muniment.start_run("killed")
+step = 0
+while not os.path.exists(sys.argv[1]):
+    for _ in range(100):
+        run.log({"a": step, "b": -step}, step=step)
+        step += 1
+    time.sleep(0.005)
+run.finish()
+print("run", run.id, step)
+"""
+
+
 def test_senders_that_are_killed(place: Place) -> None:
     """Again and again while it is logged; another one begins, and goes on where the last one was."""
     place.server.start()
-    made = place.program(LOGS, "60000", MUNIMENT_GATHER_SECONDS="0")
+    made = place.program(UNTIL_STOPPED, str(place.folder / "stop"), MUNIMENT_GATHER_SECONDS="0")
     chance = random.Random(5)
-    killed = 0
-    assert made.stdout is not None
-    run = run_of(made.stdout.readline())
-    for _ in range(59_000):
-        made.stdout.readline()
-    end = threading.Thread(target=made.communicate)
-    end.start()
-    while end.is_alive() and killed < 12:
-        time.sleep(chance.uniform(0, 0.6))
-        killed += place.kill_senders()
+    for _ in range(6):
+        until(place.senders, "a sender")
+        time.sleep(chance.uniform(0, 0.8))
+        assert place.kill_senders() >= 1
         _start_sender(place)
-    end.join()
-    _start_sender(place)
+    (place.folder / "stop").touch()
+    out, err = made.communicate(timeout=60)
+    assert made.returncode == 0, err
     place.wait_empty()
-    assert killed >= 3
+    run, count = run_of(out), int(out.split()[2])
     with place.client() as client:
         found = client.get_run(run)
-        assert counts(found) == {"a": 60_000, "b": 60_000}
-        assert steps(client, run, "a") == list(range(60_000))
+        assert counts(found) == {"a": count, "b": count}
+        assert steps(client, run, "a") == list(range(count))
         assert found.run.state == "finished"
+    assert not place.refused()
 
 
 def test_a_sender_that_was_killed_is_replaced_by_the_program(place: Place) -> None:

@@ -102,7 +102,7 @@ async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
         first, *more = chunk.split(b"\n")
         parts.append(first)
         length += len(first)
-        if length > LINE_LIMIT:
+        if max(length, *map(len, more), 0) > LINE_LIMIT:
             raise TooLarge(f"a line has more than {LINE_LIMIT:,} bytes", field="body")
         for part in more:
             lines.append(b"".join(parts))

@@ -12,7 +12,7 @@ run: $(VENV)/installed  ## Record the demo if it is not there, then serve on htt
 	$(BIN)/muniment serve --port $(PORT)
 
 test: check  ## Everything that CI runs
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 check: $(VENV)/installed-tests  ## Style, types and floors
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from api.conftest import BASE, Door
-from conftest import Postgres
+from conftest import ENGINES, Postgres
 
 from muniment.model.errors import SchemaMismatch
 from muniment_server.commands.embed import EmbeddedTransport
@@ -57,17 +57,22 @@ def empty_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) 
 @pytest.fixture
 def old_url(empty_url: str, engine_name: str) -> str:
     """The URL of a store as the release with schema 0002 left it."""
+    write(empty_url, engine_name)
+    return empty_url
+
+
+def write(url: str, dialect: str) -> None:
+    """Write what the release with schema 0002 left."""
     from alembic import command
 
-    store = Store(empty_url)
+    store = Store(url)
     with store.write() as connection:
         config = migrations._config()
         config.attributes["connection"] = connection
         command.upgrade(config, "0002")
-        for statement in statements(engine_name):
+        for statement in statements(dialect):
             connection.exec_driver_sql(statement)
     store.close()
-    return empty_url
 
 
 @pytest.fixture
@@ -93,6 +98,25 @@ def migrated(
     transport = EmbeddedTransport(old_url)
     yield Door(transport)
     transport.close()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A store that was migrated once, for the tests that only ask."""
+    folder = tmp_path_factory.mktemp("old")
+    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    url = server.create_empty() if server is not None else f"sqlite:///{folder / 'old.db'}"
+    write(url, request.param)
+    store = Store(url)
+    migrations.prepare(store, migrate=True)
+    store.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUNIMENT_HOME", str(folder / "home"))
+        transport = EmbeddedTransport(url)
+        yield Door(transport)
+        transport.close()
+    if server is not None:
+        server.drop(url)
 
 
 def found(door: Door, kind: str, where: str, project: str = "default", **more: Any) -> list[Any]:
@@ -130,19 +154,19 @@ def test_migrating_again_changes_nothing(old_url: str, before: dict[str, list[st
     Workspace(old_url, trust=trust_folder).close()
 
 
-def test_the_history_still_bears_out_every_record(migrated: Door) -> None:
-    verified(migrated)
-    run = found(migrated, "run", "name = 'baseline'")[0]["run"]
+def test_the_history_still_bears_out_every_record(asked: Door) -> None:
+    verified(asked)
+    run = found(asked, "run", "name = 'baseline'")[0]["run"]
     assert run["job"] is None
-    status, past = migrated("GET", f"{BASE}/runs/{run['id']}?as_of=5")
+    status, past = asked("GET", f"{BASE}/runs/{run['id']}?as_of=5")
     assert (status, past["run"]["description"], past["params"]) == (200, "first draft", {"auc": "goal", "depth": "3"})
-    now = migrated("GET", f"{BASE}/runs/{run['id']}")[1]
+    now = asked("GET", f"{BASE}/runs/{run['id']}")[1]
     assert (now["metrics"]["loss"]["last"], now["tags"]) == (0.25, {"team": "risk"})
-    steps = migrated("GET", f"{BASE}/records/{run['id']}/changes")[1]["steps"]
+    steps = asked("GET", f"{BASE}/records/{run['id']}/changes")[1]["steps"]
     fields = {change["field"]: (change["before"], change["after"]) for change in steps[1]["changes"]}
     assert fields["description"] == ("first draft", "Größe matters: gradient boosting")
     assert "job" not in {change["field"] for step in steps for change in step["changes"]}
-    assert migrated("GET", f"{BASE}/models/risk/versions/champion")[1]["version"] == 1
+    assert asked("GET", f"{BASE}/models/risk/versions/champion")[1]["version"] == 1
 
 
 @pytest.mark.parametrize(
@@ -164,25 +188,25 @@ def test_the_history_still_bears_out_every_record(migrated: Door) -> None:
         ("evaluation", "seniors", 1),
     ],
 )
-def test_what_was_there_is_found_by_its_words(migrated: Door, kind: str, words: str, count: int) -> None:
-    assert len(found(migrated, kind, f"text MATCH '{words}'")) == count
+def test_what_was_there_is_found_by_its_words(asked: Door, kind: str, words: str, count: int) -> None:
+    assert len(found(asked, kind, f"text MATCH '{words}'")) == count
 
 
-def test_projects_stay_apart(migrated: Door) -> None:
-    assert [item["name"] for item in found(migrated, "experiment", "text MATCH 'hill'", "other")] == ["elsewhere"]
-    assert found(migrated, "experiment", "text MATCH 'churn'", "other") == []
+def test_projects_stay_apart(asked: Door) -> None:
+    assert [item["name"] for item in found(asked, "experiment", "text MATCH 'hill'", "other")] == ["elsewhere"]
+    assert found(asked, "experiment", "text MATCH 'churn'", "other") == []
 
 
-def test_what_was_judged_is_found_by_its_scores(migrated: Door) -> None:
-    assert len(found(migrated, "evaluation", "evaluation.auc = 0.9 AND metrics.f1 = 0.5")) == 1
-    assert len(found(migrated, "evaluation", "evaluation.loss > 1e299 AND evaluation.f1 = 3")) == 1
-    assert [item["version"] for item in found(migrated, "model_version", "evaluation.auc > 0.89")] == [1]
-    assert found(migrated, "model_version", "evaluation.auc > 0.91") == []
-    ordered = found(migrated, "evaluation", "", order_by=["metrics.f1"])
+def test_what_was_judged_is_found_by_its_scores(asked: Door) -> None:
+    assert len(found(asked, "evaluation", "evaluation.auc = 0.9 AND metrics.f1 = 0.5")) == 1
+    assert len(found(asked, "evaluation", "evaluation.loss > 1e299 AND evaluation.f1 = 3")) == 1
+    assert [item["version"] for item in found(asked, "model_version", "evaluation.auc > 0.89")] == [1]
+    assert found(asked, "model_version", "evaluation.auc > 0.91") == []
+    ordered = found(asked, "evaluation", "", order_by=["metrics.f1"])
     assert [item["metrics"]["f1"] for item in ordered] == [0.5, 3]
-    since = found(migrated, "evaluation", "evaluation.auc = 0.9")[0]["position"]
-    assert len(found(migrated, "evaluation", "evaluation.auc = 0.9", as_of=since)) == 1
-    assert found(migrated, "evaluation", "evaluation.auc = 0.9", as_of=since - 1) == []
+    since = found(asked, "evaluation", "evaluation.auc = 0.9")[0]["position"]
+    assert len(found(asked, "evaluation", "evaluation.auc = 0.9", as_of=since)) == 1
+    assert found(asked, "evaluation", "evaluation.auc = 0.9", as_of=since - 1) == []
 
 
 def test_new_writes_are_taken(migrated: Door) -> None:

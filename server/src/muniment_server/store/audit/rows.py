@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -104,17 +105,24 @@ _PROJECTS = sa.union(
 def _chunk(connection: sa.Connection, project_id: int, project: str, low: int, high: int) -> Iterator[Finding]:
     yield from _silent(connection, project_id, project, low, high)
     expected = _replayed(connection, project_id, low, high)
-    for kind, table in ((kind.name, kind.table) for kind in KINDS.values()):
-        yield from _differences(
-            project, str(table.name), expected[kind], _stored_records(connection, kind, project_id, low, high)
+    filled = connection.execute(_FILLED, {"project_id": project_id, "low": low, "high": high}).mappings().one()
+    for name, (table, stored) in _STORED.items():
+        found = stored(connection, project_id, low, high) if filled[table.name] else {}
+        yield from _differences(project, str(table.name), expected[name], found)
+
+
+_FILLED = sa.select(
+    *(
+        sa.exists()
+        .where(
+            column.table.c.project_id == sa.bindparam("project_id"),
+            column.between(sa.bindparam("low"), sa.bindparam("high")),
         )
-    yield from _differences(project, "params", expected["params"], _stored_params(connection, project_id, low, high))
-    yield from _differences(project, "tags", expected["tags"], _stored_tags(connection, project_id, low, high))
-    for family in FAMILIES.values():
-        stored = _stored_belongings(connection, family, project_id, low, high)
-        yield from _differences(project, str(family.table.name), expected[family.name], stored)
-    yield from _differences(project, "scores", expected["scores"], _stored_scores(connection, project_id, low, high))
-    yield from _differences(project, "links", expected["links"], _stored_links(connection, project_id, low, high))
+        .label(column.table.name)
+        for column in _NUMBERED
+    )
+)
+"""Whether each table has rows of some records: most records are of a few kinds."""
 
 
 _DEFAULTS = {
@@ -192,7 +200,7 @@ _VERSIONS = {
 }
 
 
-def _stored_records(connection: sa.Connection, kind: str, project_id: int, low: int, high: int) -> _Versions:
+def _stored_records(connection: sa.Connection, project_id: int, low: int, high: int, kind: str) -> _Versions:
     found: _Versions = {}
     for row in connection.execute(_VERSIONS[kind], {"project_id": project_id, "low": low, "high": high}):
         body = msgspec.to_builtins(current.to_record(kind, row))
@@ -222,7 +230,7 @@ def _stored_scores(connection: sa.Connection, project_id: int, low: int, high: i
     return {(row.evaluation, row.name, row.valid_from): (None, row.value) for row in rows}
 
 
-def _stored_belongings(connection: sa.Connection, family: Family, project_id: int, low: int, high: int) -> _Versions:
+def _stored_belongings(connection: sa.Connection, project_id: int, low: int, high: int, family: Family) -> _Versions:
     table = family.table
     content: Any = table.c.value if not family.refers else records.c.id
     query = sa.select(table.c.record, table.c.name, table.c.valid_from, table.c.valid_to, content.label("content"))
@@ -252,6 +260,17 @@ def _stored_links(connection: sa.Connection, project_id: int, low: int, high: in
         key = (row.downstream, row.upstream_id, row.type, row.role, run, row.valid_from)
         found[key] = (row.valid_to, row.source)
     return found
+
+
+_STORED: dict[str, tuple[sa.Table, Callable[[sa.Connection, int, int, int], _Versions]]] = {
+    **{kind.name: (kind.table, partial(_stored_records, kind=kind.name)) for kind in KINDS.values()},
+    "params": (params, _stored_params),
+    "tags": (tags, _stored_tags),
+    **{family.name: (family.table, partial(_stored_belongings, family=family)) for family in FAMILIES.values()},
+    "scores": (scores, _stored_scores),
+    "links": (links, _stored_links),
+}
+"""The tables that are compared, in order, with what reads the versions in them."""
 
 
 def _named(table: sa.Table, *columns: Any) -> sa.Select[Any]:

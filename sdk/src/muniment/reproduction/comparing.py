@@ -96,7 +96,7 @@ def _skip_equal(first: _Side, second: _Side) -> bool:
     last = first.steps[end - 1]
     while end > first.at and first.steps[end - 1] == last:  # it may go on behind the block
         end, other = end - 1, other - 1
-    if end == first.at:
+    if end == first.at or second.steps[other] == first.steps[end - 1]:  # the other side has more at its last step
         return False
     if first.steps[first.at : end].tobytes() != second.steps[second.at : other].tobytes():
         return False

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the server's commands to the `muniment` command line. Called through an entry point."""
-    from muniment_server.commands import collect, demo, migrate, portable, serve, verify  # noqa: PLC0415 - keep `muniment --help` quick
+    from muniment_server.commands import backup, collect, demo, migrate, portable, serve, verify  # noqa: PLC0415 - keep `muniment --help` quick
 
     app.command("serve")(serve.serve)
     app.command("migrate")(migrate.migrate)
@@ -19,3 +19,5 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo.demo)
     app.command("export")(portable.export)
     app.command("import")(portable.import_)
+    app.command("backup")(backup.backup)
+    app.command("restore")(backup.restore)

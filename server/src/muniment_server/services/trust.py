@@ -123,6 +123,25 @@ class TrustFolder:
                 continue
         return found
 
+    @property
+    def signing_key(self) -> Path:
+        """Where the key that signs lies."""
+        return self.path / KEY_FILE
+
+    def public_files(self) -> list[Path]:
+        """The files of the public keys."""
+        return sorted(self.path.glob("*.pub"))
+
+    def whole_lines(self) -> Iterator[bytes]:
+        """The checkpoints as they lie there, but for a line that is being written."""
+        file = self.path / CHECKPOINTS_FILE
+        if not file.exists():
+            return
+        with file.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield line
+
     def knows_keys(self) -> bool:
         """Whether there is any public key to verify with."""
         return bool(self._public_keys)

@@ -30,9 +30,9 @@ def project(workspace: Workspace, scope: Scope, slug: str) -> Verification:
         return _verify(connection, workspace.trust, {ref.no}, _silent)
 
 
-def within(connection: sa.Connection, trust: TrustFolder, project_id: int, report: Report) -> Verification:
-    """Verify one project as a transaction sees it, before anybody else can."""
-    return _verify(connection, trust, {project_id}, report)
+def within(connection: sa.Connection, trust: TrustFolder, project_id: int | None, report: Report) -> Verification:
+    """Verify one project, or all of them, as a transaction sees it, before anybody else can."""
+    return _verify(connection, trust, None if project_id is None else {project_id}, report)
 
 
 def store(opened: Store, trust: TrustFolder, report: Report | None = None) -> Verification:

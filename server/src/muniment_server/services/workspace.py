@@ -148,23 +148,30 @@ class Workspace:
         return self.writer.write(Change(SYSTEM_PROJECT, owner_id, "store.create", begin))
 
 
-def default_trust(store: Store) -> Path:
+def default_trust(store: Store, store_id: str | None = None) -> Path:
     """Where keys and checkpoints lie if nobody says otherwise: beside a SQLite file, or in the user's data folder.
 
     Beside the file they guard against mistakes; against its owner they only help when kept elsewhere.
+
+    Args:
+        store: the store.
+        store_id: its id, if it cannot be asked yet.
     """
     if store.path is not None:
         return store.path.with_name(store.path.name + "-trust")
-    with store.read() as connection:
-        return data_folder() / "trust" / projects.system_id(connection)
+    return data_folder() / "trust" / (store_id or _id(store))
 
 
-def default_artifacts(store: Store) -> str:
+def default_artifacts(store: Store, store_id: str | None = None) -> str:
     """Where bytes lie if nobody says otherwise: beside a SQLite file, or in the user's data folder."""
     if store.path is not None:
         return store.path.with_name(store.path.name + "-artifacts").as_uri()
+    return (data_folder() / "artifacts" / (store_id or _id(store))).absolute().as_uri()
+
+
+def _id(store: Store) -> str:
     with store.read() as connection:
-        return (data_folder() / "artifacts" / projects.system_id(connection)).absolute().as_uri()
+        return projects.system_id(connection)
 
 
 def data_folder() -> Path:

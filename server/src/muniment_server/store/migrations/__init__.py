@@ -6,6 +6,7 @@ of two neighbouring releases work on one database during a rolling upgrade.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,7 @@ from muniment_server.store.types import from_micros
 
 _LOCK = 7_236_843_178
 """The advisory lock under which PostgreSQL schemas are changed: any fixed number will do."""
+_CREATE = re.compile(r"^CREATE (?:VIRTUAL )?TABLE (\w+)(?: \(| USING)", re.MULTILINE)
 
 
 def prepare(store: Store, *, migrate: bool) -> None:
@@ -49,19 +51,38 @@ def prepare(store: Store, *, migrate: bool) -> None:
 
 def upgrade(store: Store) -> tuple[str | None, str]:
     """Bring the schema up to date; (before, after)."""
-    from alembic import command  # noqa: PLC0415 - a fifth of a second that a start without migrations saves
-
     with store.write() as connection:
-        if not store.is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        before = revision(connection)
+        before = alone(connection)
         if before != head():  # another process may have done it meanwhile
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            bring(connection, head())
         if before is None:
             _begin(connection)
     return before, head()
+
+
+def alone(connection: Connection) -> str | None:
+    """Keep others from changing the schema until this transaction ends; the revision that it has."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    return revision(connection)
+
+
+def bring(connection: Connection, to: str) -> None:
+    """Change the schema to a later revision; tables that this makes are empty."""
+    from alembic import command  # noqa: PLC0415 - a fifth of a second that a start without migrations saves
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
+
+
+def created(dialect: str, until: str) -> list[str]:
+    """The tables that the migrations up to a revision make, those that others point to first; no partitions."""
+    made: list[str] = []
+    for file in sorted(resources.files(__package__).joinpath("versions").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(f".{dialect}.sql") and file.name.partition("_")[0] <= until:
+            made += _CREATE.findall(file.read_text("utf-8"))
+    return made
 
 
 def _begin(connection: Connection) -> None:

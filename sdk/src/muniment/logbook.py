@@ -33,6 +33,10 @@ class Logbook:
         """Open the session, and name the run."""
         raise NotImplementedError
 
+    def _is_new(self) -> bool:
+        """Whether nobody but this process has logged to it."""
+        raise NotImplementedError
+
     def _ready(self) -> Session:
         if self._series is None:
             self._begin()
@@ -103,8 +107,10 @@ class Logbook:
                     continue
                 self._params[name] = text
                 good[name] = to_wire(taken) if isinstance(taken, float) else taken
-            if good:
-                session.command(LogParams(run=self.id, params=good))
+            # where others may have logged before, one that differs must not keep the rest from being recorded
+            for part in [good] if self._is_new() else [{name: value} for name, value in good.items()]:
+                if part:
+                    session.command(LogParams(run=self.id, params=part))
         except Exception as error:  # noqa: BLE001
             self._complain("params", error)
 

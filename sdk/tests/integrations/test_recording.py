@@ -78,6 +78,16 @@ def test_an_interrupted_training_is_killed(program: Callable[..., Any], only: On
     assert only().run.state == "killed"
 
 
+def test_an_end_that_cannot_be_told_is_a_failure(only: Only) -> None:
+    def parting(_run: Any) -> Any:
+        raise ValueError("no such thing")
+
+    recorded = Recording("e")
+    recorded.begin(parting)
+    recorded.leave()
+    assert only().run.state == "failed"
+
+
 def test_trouble_is_told_once_and_not_raised(caplog: pytest.LogCaptureFixture) -> None:
     recording._told.clear()
     callback = Callback("e")

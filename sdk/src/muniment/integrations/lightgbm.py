@@ -97,7 +97,7 @@ class _Training:
             return "failed"
         if best > 0:
             run.log({"best_iteration": best - 1}, step=best - 1)
-        if self._importance and hasattr(self.model, "feature_importance"):
+        if self._importance and not hasattr(self.model, "boosters"):  # those of a cross-validation have one each
             columns = {"feature": self.model.feature_name()}
             columns |= {kind: self.model.feature_importance(kind).tolist() for kind in ("gain", "split")}
             run.log_artifact(table(columns), IMPORTANCE)

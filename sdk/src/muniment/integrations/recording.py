@@ -195,7 +195,11 @@ def _leave(run: ActiveRun, parting: Parting, *, owned: bool, wait: bool = False)
     The garbage collector calls it, anywhere and in any thread, so it must not wait for what that thread may be doing.
     """
     try:
-        state = parting(run)
+        try:
+            state = parting(run)
+        except Exception as error:  # noqa: BLE001
+            complain("the end of a run", error)
+            state = _failed(run)
         if owned:
             run.finish(state, wait=wait)
         if not wait:

@@ -44,6 +44,8 @@ class MunimentCallback(TrainingCallback):
         self._recording = Recording(run, name)
         self._params = dict(params or {})
         self._importance = importance
+        self._rounds = 0
+        """How many the model had before this training, which counts its own from 0."""
 
     def before_training(self, model: Any) -> Any:
         """Begin the run, with the params that the model has."""
@@ -54,6 +56,7 @@ class MunimentCallback(TrainingCallback):
     def _begin(self, model: Any) -> None:
         folds = getattr(model, "cvfolds", None)
         booster = folds[0].bst if folds else model
+        self._rounds = booster.num_boosted_rounds()
         run = self._recording.begin()
         run.log_params(params_of(_settings(json.loads(booster.save_config())["learner"])) | params_of(self._params))
 
@@ -73,7 +76,7 @@ class MunimentCallback(TrainingCallback):
                 else:
                     found[f"{data}-{metric}"] = last
         if found:
-            self._recording.run.log(found, step=epoch)
+            self._recording.run.log(found, step=self._rounds + epoch)
 
     def after_training(self, model: Any) -> Any:
         """Record what is best, and end a run of its own."""

@@ -74,6 +74,11 @@ def session() -> Session:
     return _session
 
 
+def session_or_none() -> Session | None:
+    """What is open, if anything is."""
+    return _session
+
+
 def connection() -> Client:
     """The connection in use; opened on first use. What this process has logged is in the store, if it can be."""
     used = session()

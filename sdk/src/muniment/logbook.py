@@ -37,6 +37,10 @@ class Logbook:
         """Open the session, and name the run."""
         raise NotImplementedError
 
+    def _is_new(self) -> bool:
+        """Whether nobody but this process has logged to it."""
+        raise NotImplementedError
+
     def _ready(self) -> Session:
         if self._series is None:
             self._begin()
@@ -109,7 +113,8 @@ class Logbook:
                     continue
                 self._params[name] = text
                 good[str.__str__(name)] = to_wire(taken) if isinstance(taken, float) else taken
-            for part in _parts(good):
+            # where others may have logged before, one that differs must not keep the rest from being recorded
+            for part in _parts(good) if self._is_new() else ({name: value} for name, value in good.items()):
                 session.command(LogParams(run=self.id, params=part))
         except Exception as error:  # noqa: BLE001
             self._complain("params", error)

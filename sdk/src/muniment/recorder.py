@@ -90,6 +90,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     resume: str | None = None
     """The id of a run to go on with."""
+    id: str | None = None
+    """The id of the new run, if several processes shall begin the same one: whoever comes first does."""
+    known: bool = False
+    """Whether the experiment is there already; then it may be told by its id."""
+    started_at: datetime | None = None
     capture: str | None = None
     """What to find out by itself, as ``$MUNIMENT_CAPTURE`` says it."""
     system_seconds: float = 0.0
@@ -114,6 +119,7 @@ class ActiveRun(Logbook):
         self._made = datetime.now(UTC)
         self._name = ""
         self._pid = 0
+        self._experiment_id: str | None = None
         self._ended = False
         self._token: contextvars.Token[ActiveRun | None] | None = None
         self._parts: frozenset[str] = frozenset()
@@ -135,7 +141,7 @@ class ActiveRun(Logbook):
             return
         plan = self._plan
         assert plan is not None
-        run = plan.resume or new_id()
+        run = plan.resume or plan.id or new_id()
         self._name = plan.name or f"run-{run[-8:]}"
         self._pid = os.getpid()
         session.writer.owns(run, begun=True)
@@ -145,11 +151,12 @@ class ActiveRun(Logbook):
             if parent is not None:
                 session.writer.needs(parent)
             session.writer.begins(run)
-            session.command(CreateExperiment(name=plan.experiment))
+            if not plan.known:
+                session.command(CreateExperiment(name=plan.experiment))
             session.command(
                 CreateRun(
                     experiment=plan.experiment, id=run, name=self._name, kind=plan.kind, parent=parent,
-                    description=plan.description, seeds=plan.seeds, started_at=self._made,
+                    description=plan.description, seeds=plan.seeds, started_at=plan.started_at or self._made,
                 )
             )  # fmt: skip
         else:
@@ -164,6 +171,9 @@ class ActiveRun(Logbook):
         _open.add(self)
         session.start_sending()
         self._observe(plan)
+
+    def _is_new(self) -> bool:
+        return self._plan is not None and self._plan.resume is None and self._plan.id is None
 
     def _observe(self, plan: Plan) -> None:
         """Find out what runs and in what, while the program goes on."""
@@ -189,7 +199,45 @@ class ActiveRun(Logbook):
         self._ready()
         return self._name
 
-    # what the run has to do with data and models
+    # what the run has to do with other records
+
+    def part(
+        self,
+        name: str | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        started_at: datetime | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own word
+    ) -> ActiveRun:
+        """A run of the same experiment that is a part of this one, such as one trial of a search.
+
+        Code and environment are not captured again: they are those of this run.
+
+        Args:
+            name: of the new run; made from its id if left out.
+            params: that it starts with.
+            tags: that it starts with.
+            started_at: when it has started, with its time zone; now if left out.
+            id: of the new run, if several processes shall begin the same one.
+
+        Raises:
+            MunimentError: this run was attached to, and the store cannot be asked for its experiment.
+        """
+        plan = Plan(
+            experiment=self._experiment(), known=self._plan is None, name=name, parent=self.id,
+            params=dict(params or {}), tags=dict(tags or {}), started_at=started_at, capture="none",
+            id=None if id is None else parse_id(id),
+        )  # fmt: skip
+        return ActiveRun(self._open_session, plan)
+
+    def _experiment(self) -> str:
+        """The name or the id of the experiment."""
+        if self._plan is not None:
+            return self._plan.experiment
+        if self._experiment_id is None:
+            self._experiment_id = self.record().run.experiment
+        return self._experiment_id
 
     def use(
         self,
@@ -319,11 +367,17 @@ class ActiveRun(Logbook):
         self.wait()
         return self._ready().client.get_run(self.id)
 
-    def finish(self, state: RunState = "finished") -> None:
-        """End the run, and wait until the store has everything, or cannot be reached."""
+    def finish(self, state: RunState = "finished", *, wait: bool = True) -> None:
+        """End the run.
+
+        Args:
+            state: how it has ended.
+            wait: until the store has everything, or cannot be reached.
+        """
         session = self._ready()
         if self._ended or self._pid != os.getpid():  # somebody else's run, or a forked process: only what it logged
-            session.settle(finish_seconds())
+            if wait:
+                session.settle(finish_seconds())
             return
         self._ended = True
         if self._sampler is not None:
@@ -337,7 +391,7 @@ class ActiveRun(Logbook):
         session.command(UpdateRun(run=self.id, state=state, ended_at=datetime.now(UTC)))
         session.writer.owns(self.id, begun=False)
         _open.discard(self)
-        if not session.settle(finish_seconds()):
+        if wait and not session.settle(finish_seconds()):
             line = f"run {self.id} is not sent yet; it is sent as soon as it can be, by itself or by `muniment sync`"
             session.complain(line, line)
 

@@ -7,9 +7,9 @@ import os
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from muniment.model.errors import Unavailable
@@ -24,6 +24,40 @@ _PIECES = 8
 _SENDERS = 64
 """Bodies that are read at a time."""
 _Message = dict[str, Any] | BaseException | None
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that still take work while the program ends.
+
+    Runs that the program has not ended itself are ended then, and the standard library's threads take no more by then.
+    """
+
+    _ended = False
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more."""
+        self._ended = True  # `_shutdown` is also set by threads that see the program end
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do something in a thread."""
+        try:
+            return super().submit(function, *args, **kwargs)
+        except RuntimeError:
+            if self._ended:
+                raise
+        made: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                made.set_result(function(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                made.set_exception(error)
+
+        threading.Thread(target=work, name="muniment-embedded-late", daemon=True).start()
+        return made
 
 
 class _Request:
@@ -57,9 +91,10 @@ class EmbeddedTransport:
         self._keeper = Keeper(self._workspace)
         self._keeper.start()
         self._application = Application(self._workspace, ROUTES)
-        self._senders = ThreadPoolExecutor(_SENDERS, "muniment-embedded-body")  # the loop's own serves the store
+        self._senders = _Threads(_SENDERS, "muniment-embedded-body")  # the loop's own serves the store
         self._open: dict[asyncio.Task[None], _Request] = {}
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(_Threads(thread_name_prefix="muniment-embedded-store"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="muniment-embedded", daemon=True)
         self._thread.start()
 

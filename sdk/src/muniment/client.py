@@ -354,6 +354,26 @@ class Client:
         opened = self.open("POST", target, {"Content-Type": "application/x-ndjson"}, transfer.ndjson(lines))
         return msgspec.msgpack.decode(b"".join(opened.chunks), type=Imported)
 
+    def import_table(self, table: Any, do: str, *, writer: str | None = None, after: int | None = None) -> Imported:
+        """Take in a table, each row a command; what is refused is reported, and the others go on. Needs pyarrow.
+
+        Args:
+            table: an Arrow table or reader, a frame of polars or pandas: what gives an Arrow stream. Its columns are
+                the command's fields; null is a field left out. `called` and `at` may be columns too, as in a `Line`.
+            do: the command, such as ``dataset.create``. With ``run.log`` each row is a point: columns `run`, `key`,
+                `value`, and `step` and `timestamp` if it has them; the points of one run in a record batch are one
+                line.
+            writer: as for `import_lines`.
+            after: as for `import_lines`.
+
+        Raises:
+            Conflict: the writer has come elsewhere than `after`.
+            InvalidInput: the table has columns that the command has not, or of types that it cannot take.
+        """
+        target = f"{self._base}/import{_query(writer=writer, after=after)}"
+        opened = self.open("POST", target, {"Content-Type": transfer.ARROW}, transfer.arrow(table, do))
+        return msgspec.msgpack.decode(b"".join(opened.chunks), type=Imported)
+
     # questions
 
     def lineage(self, record: str, query: LineageQuery) -> Lineage:

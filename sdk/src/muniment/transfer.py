@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import mimetypes
 import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import quote
@@ -22,6 +24,9 @@ from muniment.transport import PIECE, Opened
 T = TypeVar("T")
 _UMASK = os.umask(0)
 os.umask(_UMASK)
+ARROW = "application/vnd.apache.arrow.stream"
+_ROWS, _BATCH = 65_536, 16 * 1024 * 1024
+"""Rows and bytes of a record batch that is sent, about."""
 TRIES = 5
 """How often a download goes on where it broke off."""
 
@@ -78,6 +83,42 @@ def ndjson(lines: Iterable[Line | bytes]) -> Iterator[bytes]:
             waiting, size = [], 0
     if waiting:
         yield b"\n".join(waiting) + b"\n"
+
+
+def arrow(table: Any, do: str) -> Iterator[bytes]:
+    """A table as the Arrow stream of a command, record batch by record batch.
+
+    Raises:
+        InvalidInput: it is no table of Arrow, or pyarrow is not installed.
+    """
+    try:
+        pa = import_module("pyarrow")
+    except ImportError:
+        raise InvalidInput("tables go up as Arrow, which takes pyarrow; install it", field="table") from None
+    if not hasattr(table, "__arrow_c_stream__"):
+        raise InvalidInput(
+            f"table is {type(table).__module__}.{type(table).__qualname__}; it takes an Arrow table or reader, or a "
+            "frame of polars or pandas",
+            field="table",
+        )
+    reader = pa.RecordBatchReader.from_stream(table)
+    schema = reader.schema.with_metadata({"do": do})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression=None)) as writer:
+        for batch in reader:
+            rows = max(1, min(_ROWS, batch.num_rows * _BATCH // max(1, batch.nbytes)))
+            for start in range(0, batch.num_rows, rows):
+                writer.write_batch(batch.slice(start, rows).replace_schema_metadata({"do": do}))
+                yield _taken(sink)
+    yield _taken(sink)
+
+
+def _taken(sink: io.BytesIO) -> bytes:
+    """What was written, which makes room."""
+    made = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return made
 
 
 def _measured(source: str | os.PathLike[str] | bytes) -> tuple[str, int]:

@@ -77,7 +77,7 @@ def _operation(route: Route, by_type: dict[str, Any], components: dict[str, Any]
         }
         made["parameters"].append(key)
     if route.body is Incoming:
-        made["requestBody"] = {"required": True, "content": {"*/*": {"schema": _BINARY}}}
+        made["requestBody"] = {"required": True, "content": {media: {"schema": _BINARY} for media in route.takes}}
     elif route.body is not None:
         schema = by_type[repr(route.body)]
         made["requestBody"] = {

@@ -51,6 +51,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The type of the answer."""
     body: Any = None
     """The type of the request's body, if it has one."""
+    takes: tuple[str, ...] = ("*/*",)
+    """The media types of a body that is taken as it comes."""
     query: type[msgspec.Struct] | None = None
     status: int = 200
     media: str = "application/json"

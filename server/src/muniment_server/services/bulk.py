@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from muniment.model.errors import Conflict, InvalidInput, MunimentError, TooLarg
 from muniment.model.ids import parse_id
 from muniment.model.othername import spelled
 from muniment_server.policy.access import Permission, Scope
-from muniment_server.services import batch, othernames
+from muniment_server.services import arrows, batch, othernames
 from muniment_server.services.workspace import Change, ProjectRef, Workspace
 from muniment_server.store import expecting
 from muniment_server.store.draft import Draft
@@ -33,6 +33,8 @@ LINE_LIMIT = 64 * 1024 * 1024
 _CAREFUL = 64
 """Lines tried at once after one was refused."""
 _DECODER = msgspec.json.Decoder(Line)
+Raw = bytes | arrows.Item
+"""A line as it came."""
 Step = tuple[int, Callable[[Draft], Any] | MunimentError, Line | None]
 """How far the writer has come with a line; what it does, or why it cannot; the line."""
 
@@ -60,6 +62,8 @@ async def take_in(
     chunks: AsyncIterator[bytes],
     writer: str | None = None,
     after: int | None = None,
+    *,
+    arrow: bool = False,
 ) -> Imported:
     """Carry out a stream of lines.
 
@@ -70,16 +74,18 @@ async def take_in(
         chunks: the stream, as it comes.
         writer: 32 hex digits that stand for this stream; sent again after it broke off, it goes on where it ended.
         after: how far the writer must have come; then every line says where it is `at`.
+        arrow: whether the stream is of Arrow and not of NDJSON.
 
     Raises:
         Conflict: the writer has come elsewhere than `after`, or another stream of it went on meanwhile.
+        InvalidInput: the stream cannot be read further; what was committed before stays.
     """
     if after is not None and writer is None:
         raise InvalidInput("after says how far a writer has come; say which writer", field="after")
     ref = await asyncio.to_thread(workspace.project, scope, project, Permission.WRITE)
     stream = _Import(workspace, scope, ref, None if writer is None else _mark_of(writer))
     await stream.begin(after)
-    async for lines in _gathered(chunks):
+    async for lines in arrows.gathered(chunks, LINES, SIZE, LINE_LIMIT) if arrow else _gathered(chunks):
         await stream.carry_out(lines)
     await stream.end()
     return Imported(
@@ -155,7 +161,7 @@ class _Import:
     async def _write(self, act: Callable[[Draft], Any]) -> Any:
         return await self.workspace.writer.write_async(Change(self.ref.no, self.scope.principal, "import", act))
 
-    async def carry_out(self, lines: list[bytes]) -> None:
+    async def carry_out(self, lines: Sequence[Raw]) -> None:
         """Carry out some lines; those that are refused are noted, and the others go on."""
         steps = await asyncio.to_thread(list, self._prepared(lines))
         start = 0
@@ -212,7 +218,7 @@ class _Import:
         if len(self.refusals) < REFUSALS:
             self.refusals.append(Refusal(line=line, code=error.code, detail=error.message, field=error.field))
 
-    def _prepared(self, lines: list[bytes]) -> Iterator[Step]:
+    def _prepared(self, lines: Sequence[Raw]) -> Iterator[Step]:
         for raw in lines:
             self.line += 1
             if not self.marked:
@@ -220,7 +226,7 @@ class _Import:
                 if self.line <= self.skip:
                     self.skipped += 1
                     continue
-            if not raw.strip():
+            if isinstance(raw, bytes) and not raw.strip():
                 continue
             try:
                 line = _decoded(raw)
@@ -241,9 +247,11 @@ class _Import:
             self.read = line.at
 
 
-def _decoded(raw: bytes) -> Line:
+def _decoded(raw: Raw) -> Line:
+    if isinstance(raw, MunimentError):
+        raise raw
     try:
-        return _DECODER.decode(raw)
+        return _DECODER.decode(raw) if isinstance(raw, bytes) else msgspec.convert(raw, Line)
     except msgspec.ValidationError as error:
         raise misshapen(error, "line") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -128,3 +128,7 @@ def _runs(process: int) -> bool:
 def test_a_command_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="'no-such-thing' cannot be started"):
         running.run(["no-such-thing"], tmp_path, os.environ, None, quiet=True)
+
+
+def test_a_command_is_shown_as_it_is() -> None:
+    assert running.shown(["python", "a b.py", "\x1b[2K\r", "[white]"]) == r"python 'a b.py' '\x1b[2K\r' '[white]'"

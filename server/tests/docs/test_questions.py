@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.test_readme import run
+from docs.test_readme import LOOSE as LOOSER
+from docs.test_readme import OUTPUT, command, run
 
 GUIDES = Path(__file__).resolve().parents[3] / "docs" / "guides"
 ASKED = re.compile(r"<!-- asked -->\n```python\n(.*?)```\n```text\n(.*?)```", re.DOTALL)
@@ -17,7 +18,7 @@ LOOSE = re.compile(r"[0-9a-f]{32}|\d\.\d{3}")
 _MARK = "=== answer ==="
 
 
-@pytest.mark.parametrize("guide", ["questions.md", "knowledge.md"])  # in this order: the second one writes
+@pytest.mark.parametrize("guide", ["questions.md", "knowledge.md", "reproduce.md"])  # in this order: they write
 def test_the_answers_are_those_that_stand_there(demo_store: str, guide: str) -> None:
     text = (GUIDES / guide).read_text("utf-8")
     asked = ASKED.findall(text)
@@ -29,4 +30,11 @@ def test_the_answers_are_those_that_stand_there(demo_store: str, guide: str) -> 
             text = text.replace(f"{program}```\n```text\n{shown}```", f"{program}```\n```text\n{answer}```")
         else:
             assert LOOSE.sub("#", answer) == LOOSE.sub("#", shown), program
+    for line, shown in OUTPUT.findall(text):
+        answer = run(command(line), demo_store)
+        if os.environ.get("MUNIMENT_UPDATE"):
+            answer = "\n".join(row.rstrip() for row in answer.splitlines()) + "\n"
+            text = text.replace(f"$ {line}\n{shown}```", f"$ {line}\n{answer}```")
+        else:
+            assert LOOSER.sub("#", answer) == LOOSER.sub("#", shown), answer
     (GUIDES / guide).write_text(text, "utf-8")

@@ -55,13 +55,13 @@ class Job:
             return client.search(query).runs[0].run.id
 
     def reproduce(
-        self, *words: str, folder: Path | None = None, **environment: str
+        self, *words: str, folder: Path | None = None, terminal: int = subprocess.DEVNULL, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """`muniment reproduce`, in the repository."""
         return subprocess.run(
             [sys.executable, "-c", "from muniment.cli import main; main()", "reproduce", *words],
             cwd=folder or self.repository.top, capture_output=True, text=True, check=False, timeout=240,
-            stdin=subprocess.DEVNULL, env={**os.environ, "MUNIMENT_URL": self.url, "COLUMNS": "110", **environment},
+            stdin=terminal, env={**os.environ, "MUNIMENT_URL": self.url, "COLUMNS": "110", **environment},
         )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pty
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ from muniment.model.link import LineageQuery
 from muniment.model.run import Code, RunChange
 from muniment.model.search import Query
 from muniment.observing import CHANGES, PACKAGES
-from muniment.reproduction.certificate import Certificate
+from muniment.reproduction.certificate import FACET, Certificate
 
 
 @pytest.fixture
@@ -77,6 +79,21 @@ def test_nothing_is_run_unasked(job: Job, run: str) -> None:
         assert len(client.search(Query()).runs) == 1
 
 
+@pytest.mark.parametrize(("said", "status"), [(b"y\n", 0), (b"n\n", 2)])
+def test_who_is_asked_decides(job: Job, run: str, said: bytes, status: int) -> None:
+    mine, theirs = pty.openpty()
+    try:
+        os.write(mine, said)
+        made = job.reproduce(run, terminal=theirs)
+    finally:
+        os.close(mine)
+        os.close(theirs)
+    assert made.returncode == status, made.stderr
+    assert "Run this here?" in made.stderr
+    with Client(job.url) as client:
+        assert (FACET in client.facets(run)) == (status == 0)
+
+
 def test_values_that_are_near_are_within_tolerance(job: Job, run: str) -> None:
     command = ["--", "python", "train.py", "7", "1e-12", "0"]
     found = answer(job, run, "--tolerance", "1e-9", *command, status=0)
@@ -123,10 +140,10 @@ def test_time_that_is_up_is_told(run: str, connected: Client) -> None:
 def test_a_commit_that_is_gone_is_one_line(job: Job, run: str, tmp_path: Path) -> None:
     made = job.reproduce(run, "--yes", folder=tmp_path)  # in no repository, and no URL is recorded
     assert made.returncode == 2
-    lines = made.stderr.splitlines()
-    assert len(lines) == 1
-    assert "cannot be had" in lines[0]
-    assert "--repository" in lines[0]
+    said = [line for line in made.stderr.splitlines() if line.startswith("muniment: ")]
+    assert len(said) == 1
+    assert "cannot be had" in said[0]
+    assert "--repository" in said[0]
     moved = tmp_path / "moved.git"
     job.repository.git("clone", "--quiet", "--bare", str(job.repository.top), str(moved))
     found = job.reproduce(run, "--yes", "--repository", str(moved), folder=tmp_path)

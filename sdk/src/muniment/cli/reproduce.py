@@ -23,6 +23,7 @@ from muniment.reproduction.interpreter import Choice
 from muniment.reproduction.plan import Recorded
 from muniment.reproduction.reproducing import Wish
 from muniment.reproduction.reproducing import reproduce as run_again
+from muniment.reproduction.running import shown
 
 STATUS = {"equal": 0, "within_tolerance": 0, "different": 1, "failed": 2}
 SHOWN = 40
@@ -67,16 +68,12 @@ def reproduce(
 
       muniment reproduce 01a207c63dd6795d8d96970421e6fe67 -- python train.py --seed 8
     """
-    console = Console(stderr=True) if json else Console()
 
     def agreed(recorded: Recorded, words: list[str]) -> bool:
-        if not json or not yes:
-            console.print(plan_of(recorded, words))
-        if dry_run:
-            return False
-        if not yes and not sys.stdin.isatty():
+        if not (yes or dry_run or sys.stdin.isatty()):
             raise InvalidInput("this runs on this machine what was recorded; there is nobody to ask, so say --yes")
-        return yes or typer.confirm("Run this here?", err=json)
+        _console(stderr=not dry_run).print(plan_of(recorded, words))
+        return not dry_run and (yes or typer.confirm("Run this here?", err=True))
 
     wish = Wish(
         command=command or None, folder=folder, keep=keep, repository=repository, environment=environment,
@@ -95,8 +92,13 @@ def reproduce(
     if json:
         typer.echo(msgspec.json.encode(found).decode())
     else:
-        show(found, console)
+        show(found, _console())
     raise typer.Exit(STATUS[found.verdict])
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Recorded text is shown as it is: markup in it could hide what is going to run."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def plan_of(recorded: Recorded, command: list[str]) -> Table:
@@ -104,7 +106,7 @@ def plan_of(recorded: Recorded, command: list[str]) -> Table:
     table = Table(title="to be run on this machine", title_justify="left", show_header=False)
     run, code, environment = recorded.run, recorded.code, recorded.environment
     table.add_row("run", f"{run.name}  {run.id}")
-    table.add_row("command", " ".join(command))
+    table.add_row("command", shown(command))
     if code.commit:
         changes = ", with changes that were not committed" if CHANGES in recorded.artifacts else ""
         table.add_row("code", f"commit {code.commit[:12]}{changes}")
@@ -133,7 +135,7 @@ def show(found: Certificate, console: Console) -> None:
     lines += [f"{found.of} reproduced by {found.by}"] if found.by else []
     lines += [f"environment: {found.environment}; code: {found.code}"]
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     ordered = sorted(found.metrics.items(), key=lambda item: (item[1].verdict == "equal", item[0]))
     if ordered:
         table = Table("metric", "verdict", "points", "at step", "original", "reproduction")
@@ -145,7 +147,7 @@ def show(found: Certificate, console: Console) -> None:
     told = [f"differs: {name} was {before}, is {after}" for name, (before, after) in found.params.items()]
     told += [f"not restored: {line}" for line in found.not_restored]
     for line in told[:SHOWN]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if len(told) > SHOWN:
         console.print(f"and {len(told) - SHOWN:,} more lines")
 

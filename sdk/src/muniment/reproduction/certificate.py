@@ -13,6 +13,9 @@ from muniment.model.metric import WireNumber
 FACET = "reproduction"
 """The facet of both runs that holds the certificate, and the role of the link between them."""
 
+KEPT = 2_000
+"""Metrics, and lines on what was not restored, that a recorded certificate has."""
+
 Verdict = Literal["equal", "within_tolerance", "different", "failed"]
 MetricVerdict = Literal["equal", "within_tolerance", "different", "only_original", "only_reproduction"]
 EnvironmentKind = Literal["same", "rebuilt", "current"]
@@ -48,6 +51,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """Why it failed, in one line."""
     metrics: dict[str, MetricComparison] = {}
+    compared: int = 0
+    """How many metrics were compared; those beyond `KEPT` are not in a recorded certificate, the equal ones first."""
     params: dict[str, list[str | None]] = {}
     """Params and seeds (``seeds.NAME``) that differ: of the original and of the reproduction."""
     not_restored: list[str] = []

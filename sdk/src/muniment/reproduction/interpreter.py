@@ -70,9 +70,13 @@ def choose(
     if choice == "current":
         return Interpreter(own, "current", lines, paths)
     try:
-        python, skipped = _build(recorded, packages, folder, projects, tell)
+        if not packages:
+            raise _CannotBuild("no packages are recorded")  # noqa: TRY301
+        wanted, skipped = requirements(packages, projects)
         if skipped and choice == "auto":
             raise _CannotBuild(skipped[0].removeprefix("environment: "))  # noqa: TRY301
+        tell(f"installing {len(wanted):,} packages for Python {recorded.python}")
+        python = _build(recorded.python, wanted, folder)
     except _CannotBuild as error:
         if choice == "recorded":
             raise Unavailable(f"the recorded environment cannot be built: {error}; nothing was run") from None
@@ -135,23 +139,17 @@ def _differences(
     return lines
 
 
-def _build(
-    recorded: Environment, packages: list[str], folder: Path, projects: dict[str, Path], tell: Callable[[str], None]
-) -> tuple[Path, list[str]]:
-    """A virtual environment with the recorded packages, and what could not be installed."""
-    base = _python_of(recorded.python)
-    if not packages:
-        raise _CannotBuild("no packages are recorded")
-    wanted, skipped = requirements(packages, projects)
+def _build(version: str | None, wanted: list[str], folder: Path) -> Path:
+    """The Python of a virtual environment with these packages."""
+    base = _python_of(version)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    tell(f"installing {len(wanted):,} packages for Python {recorded.python}")
     _run([base, "-m", "venv", str(folder)])
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     listed = folder / "requirements.txt"
     listed.write_text("\n".join([*wanted, ""]), "utf-8")
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-input", "--disable-pip-version-check"]
     _run([*pip, "--requirement", str(listed)])
-    return python, skipped
+    return python
 
 
 def _python_of(version: str | None) -> str:

@@ -62,6 +62,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         world = (environment.variables or {}).get("WORLD_SIZE", "1")
         if world not in {"0", "1"}:
             lines.append(f"environment: it was one of {world} processes; only this one is started")
+        if self.run.attempt > 1:
+            lines.append(f"run: it took {self.run.attempt} attempts, and is run in one")
         if not self.run.seeds:
             lines.append("seeds: none is recorded")
         return lines

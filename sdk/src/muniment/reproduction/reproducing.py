@@ -22,7 +22,7 @@ from muniment.model.search import Query
 from muniment.reproduction import checkout as checkout_
 from muniment.reproduction import interpreter as interpreter_
 from muniment.reproduction import running
-from muniment.reproduction.certificate import FACET, Certificate, MetricComparison
+from muniment.reproduction.certificate import FACET, KEPT, Certificate, MetricComparison
 from muniment.reproduction.comparing import SYSTEM, Chunk, Tolerance, compare_series, compare_texts, verdict_of
 from muniment.reproduction.plan import Recorded, fetch, read, used_by
 from muniment.spool import layout
@@ -128,7 +128,7 @@ def _run_and_compare(
     token = new_id()
     made = running.words(command, recorded.code, code, python.python)
     told = running.told(url, project, recorded.run.id, token)
-    tell(f"running: {' '.join(made)}")
+    tell(f"running: {running.shown(made)}")
     status = running.run(
         made, code.folder,
         running.variables(recorded.environment, os.environ, python, code, told),
@@ -203,7 +203,7 @@ def _certified(
     original = recorded.data
     metrics = dict(_compared(client, original, found, tolerance))
     made = change(
-        begun, by=found.run.id, metrics=metrics, params=_differing(original, found),
+        begun, by=found.run.id, metrics=metrics, compared=len(metrics), params=_differing(original, found),
         not_restored=[*begun.not_restored, *_data(recorded, used_by(client, found.run.id))],
     )  # fmt: skip
     if made.reason:
@@ -265,7 +265,11 @@ def _data(recorded: Recorded, used: dict[str, str]) -> list[str]:
 
 def _record(client: Client, certificate: Certificate) -> None:
     """Give both runs the certificate, and link them."""
-    document = msgspec.to_builtins(certificate)
+    ordered = sorted(certificate.metrics.items(), key=lambda item: item[1].verdict == "equal")
+    kept = msgspec.structs.replace(
+        certificate, metrics=dict(ordered[:KEPT]), not_restored=certificate.not_restored[:KEPT]
+    )
+    document = msgspec.to_builtins(kept)
     client.set_facet(certificate.of, FACET, document)
     if certificate.by is not None:
         client.set_facet(certificate.by, FACET, document)

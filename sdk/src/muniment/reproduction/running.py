@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 from muniment.capture.environment import VARIABLES
@@ -126,6 +128,12 @@ def variables(
     return made | dict(told)
 
 
+def shown(command: list[str]) -> str:
+    """A command as people read it: quoted as a shell wants it, with nothing in it that a terminal would obey."""
+    line = shlex.join(command)
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
 def told(url: str, project: str, run: str, token: str) -> dict[str, str]:
     """The variables that tell the program where to record, and what for."""
     return {
@@ -170,10 +178,11 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     """End a process and what it has started, if it still runs: asked first, so that its runs are recorded as ended."""
     if child.poll() is not None:
         return
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for sign in (signal.SIGINT, signal.SIGTERM):
         os.killpg(child.pid, sign)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        return
+            break
+    with suppress(ProcessLookupError):  # what it has started may not have listened
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

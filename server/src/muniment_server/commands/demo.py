@@ -45,12 +45,13 @@ def demo(
     try:
         if once and fluent.search("tags.demo = 'sweep'", limit=1, columns=[]):
             return
+        if trial is not None:
+            record.one(trial, seed)
+            return
         columns = TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            count = record.everything(progress, seed) if trial is None else record.one(trial, seed)
+            count = record.everything(progress, seed)
     finally:
         fluent.disconnect()
-    if trial is not None:
-        return
     option = f" --url {target}" if url or store else ""
     typer.echo(f"recorded {count} runs; ask which is best: muniment best accuracy{option}")

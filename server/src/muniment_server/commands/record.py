@@ -54,8 +54,8 @@ def everything(progress: Progress, seed: int | None) -> int:
     return runs
 
 
-def one(number: int, seed: int | None) -> int:
-    """Record one training run of the demo again, by its number from 1; how many runs that is.
+def one(number: int, seed: int | None) -> None:
+    """Record one training run of the demo, by its number from 1, and nothing around it.
 
     Raises:
         InvalidInput: the sweep has no such trial.
@@ -67,7 +67,6 @@ def one(number: int, seed: int | None) -> int:
     data = sweep.DATASETS[trial.dataset]()
     parts = sweep.split(data)
     _train(trial, number, seed, parts, _divided(trial.dataset, data, parts), environment.capture())
-    return 1
 
 
 def _divided(name: str, data: sweep.Data, parts: sweep.Split, made_by: ActiveRun | None = None) -> DatasetVersion:

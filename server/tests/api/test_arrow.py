@@ -261,6 +261,10 @@ def test_points_of_one_run_that_are_refused_stop_no_other(door: Door) -> None:
         (lambda: arrow("dataset.create", columns(description=["a"])), ("name",)),
         (lambda: arrow("dataset.create", columns(name=pa.array([b"a"]))), ("name", "binary", "cast")),
         (lambda: arrow("dataset.create", columns(name=["a"], called=[{"x": {"y": b""}}])), ("called.x.y",)),
+        (
+            lambda: arrow("dataset.create", columns(name=["a"], called=[{"sys": "x"}])).replace(b"sys", b"\xffys"),
+            ("utf-8",),
+        ),
         (lambda: arrow("run.log", columns(run=[A], key=["a"])), ("value",)),
         (lambda: arrow("run.log", columns(run=[A], key=["a"], value=["1"])), ("value", "string")),
         (lambda: arrow("run.log", columns(run=[A], key=["a"], value=[1.0], at=[1])), ("'at'",)),

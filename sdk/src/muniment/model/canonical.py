@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -85,22 +86,36 @@ def canonical(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> bool:
-    """Whether a document needs no tag, has no float, and no key whose order depends on the encoding."""
-    if value is None or isinstance(value, bool):
-        return True
-    if isinstance(value, str):
-        return not value.startswith("$")
-    if isinstance(value, int):
-        return -_EXACT <= value <= _EXACT
-    if isinstance(value, dict):
-        return all(key.isascii() and not key.startswith("$") and _plain(item) for key, item in value.items())
-    return isinstance(value, list) and all(map(_plain, value))
+    """Whether a document needs no tag, has no float, and no key whose order depends on the encoding.
+
+    Nearly all that is in a document are texts, nulls and whole numbers; these are looked at without another call.
+    """
+    if type(value) is dict:
+        for key in value:
+            if key[:1] == "$" or not key.isascii():
+                return False
+        items: Iterable[Any] = value.values()
+    else:
+        items = value if type(value) is list else (value,)
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            if item[:1] == "$":
+                return False
+        elif kind is int:
+            if not -_EXACT <= item <= _EXACT:
+                return False
+        elif item is not None and kind is not bool and not (kind in {dict, list} and _plain(item)):
+            return False
+    return True
 
 
 def alike(one: Any, other: Any) -> bool:
     """Whether two records or documents are the same, which to Python ``1`` and ``true`` are."""
     if one != other:
         return False
+    if type(one) is str and type(other) is str:
+        return True
     return canonical(msgspec.to_builtins(one)) == canonical(msgspec.to_builtins(other))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -72,12 +73,23 @@ def serve(
         for order in (signal.SIGTERM, signal.SIGINT):
             signal.signal(order, lambda *_: None)  # uvicorn raises the signal again once it has stopped
         try:
+            _collect_seldom()
             server = _Server(workspace, _config(workspace, _hosts(host, allow_host or [])))
             server.run(sockets=[listener])
         finally:
             keeper.stop()
             workspace.close()
             _log.info("stopped")
+
+
+def _collect_seldom() -> None:
+    """Let Python look for circles of garbage less often: what a write of many records holds is no garbage yet.
+
+    A process of our own may do so; the one that a store is embedded in belongs to somebody else.
+    """
+    gc.collect()
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _hosts(host: str, more: list[str]) -> frozenset[str] | None:

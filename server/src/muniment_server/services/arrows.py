@@ -67,6 +67,7 @@ class _Stream:
             self._reader = pa.ipc.open_stream(feed, options=pa.ipc.IpcReadOptions(use_threads=False))
             schema = self._reader.schema
             fields, metadata = list(schema), schema.metadata or {}
+            check_columns(fields)  # their names are decoded only now
             self._names = [field.name for field in fields]
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _unreadable(error) from None
@@ -77,7 +78,6 @@ class _Stream:
                 field="do",
             )
         self._is_points = _COMMANDS[self._do] is LogPoints
-        check_columns(fields)
         if self._is_points:
             arrowpoints.check_columns(fields)
         else:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -12,7 +10,6 @@ import msgspec
 from muniment.capture import code as code_
 from muniment.capture import environment as environment_
 from muniment.capture import seeds as seeds_
-from muniment.capture.git import top_of
 from muniment.capture.system import Sampler
 from muniment.model.batch import UpdateRun
 from muniment.model.run import CHANGES, LEFT_OUT, PACKAGES, PROGRAM, Code
@@ -63,9 +60,7 @@ def observe(run: Run, parts: frozenset[str]) -> None:
     change = UpdateRun(run=run.id)
     if "code" in parts:
         found = code_.capture()
-        made = msgspec.structs.replace(found.code, folder=_folder())
-        if "command" not in parts:
-            made = msgspec.structs.replace(made, command=None)
+        made = found.code if "command" in parts else msgspec.structs.replace(found.code, command=None)
         change = msgspec.structs.replace(change, code=made)
         for path, content in ((CHANGES, found.changes), (PROGRAM, found.script)):
             if content:
@@ -88,16 +83,6 @@ def observe_seeds(run: Run, plan: Started) -> None:
     seeds = seeds_.capture(run.params).seeds | (plan.seeds or {})
     if seeds and seeds != plan.seeds:
         run.learn(UpdateRun(run=run.id, seeds=seeds))
-
-
-def _folder() -> str | None:
-    """The current folder, from the top of its repository."""
-    try:
-        here = Path.cwd()
-        top = top_of(here)
-        return None if top is None else os.path.relpath(here, top)
-    except (OSError, ValueError):
-        return None
 
 
 class SystemMetrics(threading.Thread):

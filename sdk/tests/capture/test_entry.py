@@ -18,7 +18,8 @@ import json, sys
 from muniment.capture import code
 found = code.capture()
 print(json.dumps({"entry": found.code.entry_point, "command": found.code.command, "commit": found.code.commit,
-                  "script": found.script.decode(), "digest": found.code.diff_digest, "left_out": found.left_out}))
+                  "script": found.script.decode(), "digest": found.code.diff_digest, "left_out": found.left_out,
+                  "folder": found.code.folder}))
 """
 
 
@@ -35,9 +36,9 @@ def test_a_script_from_anywhere(repository: Repository, tmp_path: Path) -> None:
     repository.write("jobs/fit.py", PROGRAM)
     commit = repository.commit()
     script = str(repository.top / "jobs/fit.py")
-    for cwd in (tmp_path, repository.top):
+    for cwd, folder in ((tmp_path, None), (repository.top, "."), (repository.top / "jobs", "jobs")):
         found = _run(sys.executable, "-u", script, "--lr", "0.1", "--api-key", "abc123", cwd=cwd)
-        assert found["entry"] == "jobs/fit.py"
+        assert (found["entry"], found["folder"]) == ("jobs/fit.py", folder)
         assert found["commit"] == commit
         assert found["command"] == [sys.executable, "-u", script, "--lr", "0.1", "--api-key", "***"]
         assert (found["script"], found["digest"]) == ("", None)

@@ -113,6 +113,7 @@ def _in_repository(code: Code, found: Entry, top: Path) -> Captured:
         commit=there.commit,
         branch=None if there.branch is None else storable(there.branch, ARGUMENT_LIMIT),
         entry_point=_entry_point(found, top),
+        folder=_run_in(top),
     )
     try:
         made = changes(git, there)
@@ -127,6 +128,16 @@ def _in_repository(code: Code, found: Entry, top: Path) -> Captured:
         left_out=made.left_out,
         masked=made.masked + masked,
     )
+
+
+def _run_in(top: Path) -> str | None:
+    """The current folder, from the top of the repository; nothing if it is not within."""
+    try:
+        here = Path.cwd().resolve()
+    except OSError:
+        return None
+    inside = here.is_relative_to(top.resolve())
+    return storable(here.relative_to(top.resolve()).as_posix(), ARGUMENT_LIMIT) if inside else None
 
 
 def _has(git: Git, path: Path | None) -> bool:

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5050
 
-.PHONY: run test check bench clean
+.PHONY: run test test-integrations check bench clean
 
 run: $(VENV)/installed  ## Record the demo if it is not there, then serve on http://127.0.0.1:5050
 	$(BIN)/muniment demo --once
@@ -13,6 +13,9 @@ run: $(VENV)/installed  ## Record the demo if it is not there, then serve on htt
 
 test: check  ## Everything that CI runs
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+test-integrations: $(VENV)-integrations/installed  ## Callbacks of PyTorch Lightning, Transformers and Keras, which CI does without
+	$(VENV)-integrations/bin/python -m pytest -m heavy sdk/tests/integrations
 
 check: $(VENV)/installed-tests  ## Style, types and floors
 	$(BIN)/ruff format --check .
@@ -32,5 +35,12 @@ $(VENV)/installed-tests: $(VENV)/installed requirements-test.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-test.txt
 	touch $@
 
+$(VENV)-integrations/installed: $(VENV)/installed requirements-test.txt requirements-integrations.txt
+	test -x $(VENV)-integrations/bin/python || $(PYTHON) -m venv $(VENV)-integrations
+	$(VENV)-integrations/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable 'sdk[cli]' --editable 'server[demo]' --requirement requirements-test.txt \
+		--requirement requirements-integrations.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-integrations .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -88,7 +88,7 @@ def test_each_candidate_of_a_search_is_a_run(series: Series) -> None:
 
 
 def test_a_fit_that_fails_raises_its_own_error(only: Only) -> None:
-    with pytest.raises(ValueError, match=r"Negative|negative|C"):
+    with pytest.raises(ValueError, match="C"):
         fit("e", LogisticRegression(C=-1), X, Y)
     assert only().run.state == "failed"
 

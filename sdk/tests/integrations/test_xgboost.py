@@ -24,7 +24,7 @@ PARAMS = {"objective": "binary:logistic", "max_depth": 3, "eta": 0.3, "eval_metr
 
 
 class Failing(xgboost.callback.TrainingCallback):
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002 - of the library
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
         if epoch == 2:
             raise RuntimeError("out of memory")
         return False

@@ -51,7 +51,16 @@ def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
 
 
 def _tracked() -> Iterator[Path]:
-    skipped = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "node_modules"}
+    skipped = {
+        ".git",
+        ".venv",
+        ".venv-integrations",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".hypothesis",
+        "node_modules",
+    }
     for path in ROOT.rglob("*"):
         inside = set(path.relative_to(ROOT).parts)
         if path.is_file() and not inside & skipped and "__pycache__" not in inside and ".egg-info" not in str(path):

@@ -317,19 +317,20 @@ def test_compressed_streams_are_refused_unread(door: Door) -> None:
 
 def test_few_bytes_that_stand_for_much_are_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "LINE_LIMIT", 1 << 20)
+    monkeypatch.setattr(bulk, "SIZE", 1 << 20)
     long = "x" * (1 << 20)
     views = pa.array([long, long], pa.string_view())
     coded = pa.DictionaryArray.from_arrays(pa.array([0] * 2_000, pa.int8()), pa.array([long]))
     nothing = pa.ListArray.from_arrays(pa.array([0, 2**31 - 1], pa.int32()), pa.nulls(2**31 - 1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for batch in (
-        columns(text=["a"], subject=nothing),
         columns(text=["a", "b"], title=views),
         columns(text=coded.take(pa.array([0] * 30))),
     ):
         report = take_in(door, arrow("note.create", batch))
         assert (report["new"], report["refused"]) == (0, batch.num_rows)
         assert all("bytes" in item["detail"] for item in report["refusals"])
+    refused(door, arrow("note.create", columns(text=["a"], subject=nothing)), "2,147,483,647", "column subject")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
     monkeypatch.setattr(arrowpoints, "MESSAGE_LIMIT", 1 << 20)
     again = pa.Array.from_buffers(  # three views of the same bytes

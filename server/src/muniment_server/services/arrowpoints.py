@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from muniment.model.errors import InvalidInput, TooLarge
 from muniment_server.services.arrowmessages import MESSAGE_LIMIT
-from muniment_server.services.arrowvalues import ITEM, is_text, weight
+from muniment_server.services.arrowvalues import ITEM, is_text, weights
 
 FIELDS = ("run", "key", "value", "step", "timestamp")
 NEEDED = FIELDS[:3]
@@ -85,7 +85,9 @@ def _numbered(array: pa.Array, field: str) -> tuple[_Ints, list[str | None]]:
     if pa.types.is_null(array.type):
         return np.zeros(len(array), np.int64), [None]
     source = array.dictionary if pa.types.is_dictionary(array.type) else array
-    if weight(source) > MESSAGE_LIMIT + ITEM * len(source):  # views may stand for the same bytes again and again
+    if weights(source, field).sum() > MESSAGE_LIMIT + ITEM * len(
+        source
+    ):  # views may stand for the same bytes again and again
         raise TooLarge(f"the texts of column {field} have more than {MESSAGE_LIMIT:,} bytes", field=field)
     coded = source.dictionary_encode()
     codes = coded.indices if source is array else coded.indices.take(array.indices)

@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, get_args
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from muniment.model.batch import Command, LogPoints
 from muniment.model.errors import InvalidInput, MunimentError, TooLarge
 from muniment_server.services import arrowpoints
 from muniment_server.services.arrowmessages import BATCH, SCHEMA, Feed, messages
-from muniment_server.services.arrowvalues import check_columns, values, weight
+from muniment_server.services.arrowvalues import check_columns, values, weights
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 _COMMANDS: dict[str, type[msgspec.Struct]] = {str(cls.__struct_config__.tag): cls for cls in get_args(Command)}
@@ -107,17 +108,19 @@ class _Stream:
         yield from self._points(batch) if self._is_points else self._rows(batch)
 
     def _rows(self, batch: pa.RecordBatch) -> Iterator[list[Item]]:
-        waiting = [batch.slice(start, self._lines) for start in reversed(range(0, batch.num_rows, self._lines))]
-        while waiting:
-            part = waiting.pop()
-            size = sum(weight(column) for column in part.columns)
-            if part.num_rows > 1 and size > min(self._size, self._limit):
-                half = part.num_rows // 2
-                waiting += [part.slice(half), part.slice(0, half)]
-            elif size > self._limit:
+        whole = np.zeros(batch.num_rows, np.int64)
+        for name, column in zip(self._names, batch.columns, strict=True):
+            whole += weights(column, name)
+        sums = np.append(0, np.cumsum(whole))
+        start = 0
+        while start < batch.num_rows:
+            end = int(np.searchsorted(sums, sums[start] + self._size, "right")) - 1
+            end = min(max(end, start + 1), start + self._lines, batch.num_rows)
+            if whole[start] > self._limit:  # it is alone if it is more than an entry takes
                 yield [TooLarge(f"the row has more than {self._limit:,} bytes", field="line")]
             else:
-                yield self._items(part)
+                yield self._items(batch.slice(start, end - start))
+            start = end
 
     def _items(self, part: pa.RecordBatch) -> list[Item]:
         """A line a row."""

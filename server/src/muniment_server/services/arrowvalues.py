@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +19,8 @@ DEPTH_LIMIT = 32
 """Columns within columns."""
 ITEM = 64
 """Bytes of a value in Python, about."""
-_HUGE = 1 << 62
+VALUES_LIMIT = 8 * 1024 * 1024
+"""Values of a column in one record batch, those in its lists."""
 
 _types = pa.types
 
@@ -83,26 +85,35 @@ def _within(kind: pa.DataType, place: str) -> list[pa.Field]:
     )
 
 
-def weight(array: pa.Array) -> int:
-    """Bytes that the values of a column come to in Python, about: told without making them.
+def weights(array: pa.Array, place: str) -> npt.NDArray[np.int64]:
+    """Bytes that each value of a column comes to in Python, about: told without making them; shape (n,).
 
     Views, dictionaries and lists of nothing take next to no bytes and may stand for any number of values.
+
+    Raises:
+        TooLarge: there are more values than can be told.
     """
-    kind, count = array.type, len(array)
-    if count > _HUGE // ITEM or count * ITEM > 1 << 34:
-        return _HUGE
-    made = ITEM * count
+    if len(array) > VALUES_LIMIT:
+        raise TooLarge(
+            f"column {place} has {len(array):,} values in one record batch; the limit is {VALUES_LIMIT:,}: "
+            "write smaller ones (max_chunksize)",
+            field=place,
+        )
+    kind, made = array.type, np.full(len(array), ITEM, np.int64)
     if _types.is_dictionary(kind):
         if is_text(kind.value_type):
-            made += _sum(_lengths(array.dictionary).take(array.indices))
+            made += _lengths(array.dictionary).take(array.indices).fill_null(0).to_numpy()
     elif is_text(kind):
-        made += _sum(_lengths(array))
+        made += _lengths(array).fill_null(0).to_numpy()
     elif _types.is_struct(kind):
-        made += sum(weight(child) for child in array.flatten())
-    elif _types.is_map(kind):
-        made += weight(_pairs(array))
-    elif _is_list(kind):
-        made += weight(array.flatten())
+        for child in array.flatten():
+            made += weights(child, place)
+    elif _types.is_map(kind) or _is_list(kind):
+        listed = _listed(array)
+        sums = np.append(0, np.cumsum(weights(listed.flatten(), place)))
+        sizes = pc.list_value_length(listed).cast(pa.int64()).fill_null(0).to_numpy()
+        ends = np.cumsum(sizes)
+        made += sums[ends] - sums[ends - sizes]
     return made
 
 
@@ -117,19 +128,17 @@ def _lengths(array: pa.Array) -> pa.Array:
     )
 
 
-def _sum(lengths: pa.Array) -> int:
-    return int(pc.sum(lengths).as_py() or 0)
-
-
-def _pairs(array: pa.MapArray) -> pa.Array:
-    """The entries of maps, one after the other."""
-    return array.cast(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)]))).flatten()
+def _listed(array: pa.Array) -> pa.Array:
+    """Lists as they are, and maps as lists of their entries."""
+    if not _types.is_map(array.type):
+        return array
+    return array.cast(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
 
 
 def values(array: pa.Array) -> list[Any]:
     """The values of a column, None for null: text for times, the words of JSON for doubles that are no numbers.
 
-    Of structs, what is null is left out; `weight` must have been asked before.
+    Of structs, what is null is left out; `weights` must have been asked before.
     """
     kind = array.type
     if _types.is_dictionary(kind):
@@ -148,21 +157,21 @@ def values(array: pa.Array) -> list[Any]:
     if _types.is_struct(kind):
         return _structs(array)
     if _types.is_map(kind):
-        pairs = _pairs(array)
-        keys, items = values(pairs.field(0)), values(pairs.field(1))
-        return [None if size is None else dict(part) for size, part in _cut(array, list(zip(keys, items, strict=True)))]
+        listed = _listed(array)
+        pairs = listed.flatten()
+        items = list(zip(values(pairs.field(0)), values(pairs.field(1)), strict=True))
+        return [None if part is None else dict(part) for part in _cut(listed, items)]
     if _is_list(kind):
-        return [None if size is None else part for size, part in _cut(array, values(array.flatten()))]
+        return _cut(array, values(array.flatten()))
     return list(array.to_pylist())
 
 
-def _cut(array: pa.Array, items: list[Any]) -> list[tuple[int | None, list[Any]]]:
-    """The items of each list, with how many there are; of null, None."""
-    if _types.is_map(array.type):
-        array = array.cast(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
-    made, at = [], 0
-    for size in pc.list_value_length(array).to_pylist():
-        made.append((size, items[at : at + (size or 0)]))
+def _cut(lists: pa.Array, items: list[Any]) -> list[list[Any] | None]:
+    """The items of each list; of null, None."""
+    made: list[list[Any] | None] = []
+    at = 0
+    for size in pc.list_value_length(lists).to_pylist():
+        made.append(None if size is None else items[at : at + size])
         at += size or 0
     return made
 

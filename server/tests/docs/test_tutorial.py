@@ -52,7 +52,7 @@ class Shell:
 
     def as_read(self, answer: str) -> str:
         """An answer as the reader of the tutorial gets it, whose environment and home are others."""
-        answer = answer.replace(sys.executable, "python").replace(str(self._home), "/home/you")
+        answer = answer.replace(sys.executable, "python").replace(str(self._home), "…")
         rows = [row.rstrip() for row in answer.strip("\n").splitlines()]
         return "\n".join(row for row in rows if "installed for development" not in row)  # as in this repository's own
 

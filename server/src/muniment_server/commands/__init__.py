@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the server's commands to the `muniment` command line. Called through an entry point."""
-    from muniment_server.commands import backup, collect, demo, migrate, portable, serve, verify  # noqa: PLC0415 - keep `muniment --help` quick
+    from muniment_server.commands import backup, collect, demo, doctor, migrate, portable, serve, verify  # noqa: PLC0415 - keep `muniment --help` quick
 
     app.command("serve")(serve.serve)
     app.command("migrate")(migrate.migrate)
@@ -21,3 +21,4 @@ def register(app: typer.Typer) -> None:
     app.command("import")(portable.import_)
     app.command("backup")(backup.backup)
     app.command("restore")(backup.restore)
+    app.command("doctor")(doctor.doctor)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from muniment.model.errors import InvalidInput, NotFound, StoreFull, Unavailable
+from muniment_server.store.engine import masked
 
 CHUNK = 1 << 20
 """Bytes read at once."""
@@ -42,7 +43,7 @@ class Blobs:
     def __init__(self, url: str, *, durable: bool = False) -> None:
         parts = urlsplit(url)
         if parts.scheme not in _SCHEMES:
-            raise InvalidInput(f"artifacts lie at file:///FOLDER, s3://, gs:// or az://…, not {url[:120]!r}")
+            raise InvalidInput(f"artifacts lie at file:///FOLDER, s3://, gs:// or az://…, not {masked(url)[:120]!r}")
         self.url = url
         self.folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._durable = durable

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import sqlite3
 import time
@@ -137,6 +138,11 @@ class Store:
         return engine
 
 
+def masked(text: str) -> str:
+    """A text without what stands before the @ of a URL, which may be a password."""
+    return re.sub(r"(?<=://)[^\s'\"]*@", "***@", text)
+
+
 def parse_url(url: str) -> sa.URL:
     """The store that `url` names, with this project's driver.
 
@@ -149,7 +155,7 @@ def parse_url(url: str) -> sa.URL:
         parsed = None
     backend = parsed.get_backend_name() if parsed is not None else ""
     if parsed is None or backend not in {"sqlite", "postgresql"}:
-        raise InvalidInput(f"a store is sqlite:///PATH or postgresql://USER@HOST/DATABASE, not {url[:120]!r}")
+        raise InvalidInput(f"a store is sqlite:///PATH or postgresql://USER@HOST/DATABASE, not {masked(url)[:120]!r}")
     if backend == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
             raise InvalidInput("a store needs a file: sqlite:///PATH")

@@ -324,7 +324,7 @@ def test_what_waits_in_the_spool(spool: Path) -> None:
     assert [(item.what, item.level, item.advice) for item in found] == [("spool", "warning", "muniment sync")]
     assert "s3cret" not in str(found)
     writer = next(path.parent for path in spool.glob("*/about.json"))
-    (writer / "sent").write_bytes(layout.SENT.pack(0, layout.AWAY, 0, layout.milliseconds()))
+    (writer / "sent").write_bytes(layout.SENT.pack(0, layout.AWAY, 0, layout.milliseconds(), 0))
     assert "cannot be reached" in wrong(surroundings.of_spool(spool), "spool").found
 
 

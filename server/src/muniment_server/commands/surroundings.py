@@ -120,7 +120,8 @@ def _of_writer(disk: Path, item: delivery.Waiting) -> Iterator[Finding]:
         text = f"what {who} has logged cannot be read: {masked(item.trouble)}"
         yield Finding("wrong", "spool", where, text, "keep the folder, and report it")
     elif item.left:
-        away = layout.read_sent(disk / item.writer)[1] == layout.AWAY
+        sent = layout.read_sent([root / item.writer for root in layout.roots(disk)])
+        away = sent.state != layout.GOING
         text = f"{item.left:,} entries of {who} wait for {masked(item.url)}"
         if away:
             yield Finding("wrong", "spool", where, f"{text}, which cannot be reached", "start it, then muniment sync")

@@ -49,7 +49,9 @@ def waiting(disk: Path) -> list[Waiting]:
         sent = layout.read_sent(places)
         trouble, left = None, 0
         try:
-            left = max(0, Reader(places).extent()[0] - sent.done)
+            reader = Reader(places)
+            left = max(0, reader.extent()[0] - sent.done)
+            reader.check()
         except (Damaged, OSError) as error:
             trouble = str(error)
         alive = any(layout.is_locked(place / "lock") for place in places)

@@ -99,6 +99,15 @@ class Reader:
             return found[-1][0] + 1, 0
         return head.first + head.slots, head.first + head.urgent
 
+    def check(self) -> None:
+        """See that every segment reads as one.
+
+        Raises:
+            Damaged: one does not.
+        """
+        for _, path in self.segments():
+            self._head(path)
+
     def _head(self, path: Path) -> _Head:
         with path.open("rb") as file:
             raw = file.read(HEADER)

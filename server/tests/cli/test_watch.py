@@ -27,11 +27,12 @@ import sys, time
 from muniment import fluent
 fluent.connect(sys.argv[1])
 with fluent.start_run("live", sys.argv[2]) as run:
+    run.wait()
     print(run.id, flush=True)
     sys.stdin.readline()
     for step in range(int(sys.argv[3])):
         run.log({"loss": 1 / (step + 1)}, step=step)
-        run.flush()
+        run.wait()
         time.sleep(0.15)
 """
 

@@ -246,7 +246,8 @@ class Server:
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a process under test: nobody's own Muniment settings reach it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUNIMENT_")}
+    ours = {"MUNIMENT_SPOOL"}  # what tests log lies in a folder of the tests
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUNIMENT_") or name in ours}
     return {**kept, **(more or {})}
 
 

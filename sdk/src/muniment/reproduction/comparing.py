@@ -75,7 +75,7 @@ class _Side:
             found = [self.values[start]]
         else:
             found = list({_bits(value): value for value in self.values[start : self.at]}.values())
-            found.sort(key=lambda value: (not math.isnan(value), value))
+            found.sort(key=lambda value: (not math.isnan(value), value, math.copysign(1.0, value)))
         self.points += len(found)
         return found
 

@@ -126,13 +126,13 @@ class MunimentLogger(Logger):
         return run
 
     def _attach(self) -> ActiveRun:
-        if self._id is None:
-            group = _group()
-            if group is None:
-                return Dummy()  # type: ignore[no-any-return]
+        group = _group()
+        if group is not None and self._given is None:
             key = f"muniment/{self._number}"
             group.wait([key], timedelta(seconds=RANK_SECONDS))
             self._id = group.get(key).decode()
+        if self._id is None:
+            return Dummy()  # type: ignore[no-any-return]
         return fluent.attach(self._id)
 
     @rank_zero_only
@@ -201,12 +201,17 @@ class MunimentLogger(Logger):
 
 
 def _agreed(number: int) -> str | None:
-    """The id of the run to be: made by the first rank, told to the processes that it starts."""
-    told = [part for part in os.environ.get(RUNS, "").split(",") if part]
+    """The id of the run to be: made by the first rank, told to the processes that it starts.
+
+    It is told with the number of the process, since others that are started later inherit the variable too.
+    """
+    teller, _, runs = os.environ.get(RUNS, "").partition(":")
+    told = runs.split(",")
     if rank_zero_only.rank != 0:
-        return told[number] if number < len(told) else None
+        return told[number] if teller == str(os.getppid()) and number < len(told) and told[number] else None
     made = new_id()
-    os.environ[RUNS] = ",".join([*(told[:number] if number else []), made])
+    mine = told[:number] if teller == str(os.getpid()) else []
+    os.environ[RUNS] = f"{os.getpid()}:{','.join([*mine, *[''] * (number - len(mine)), made])}"
     return made
 
 

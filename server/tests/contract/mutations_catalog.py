@@ -128,20 +128,6 @@ CATALOG_MUTATIONS = (
     ),
     Mutation(
         "fates",
-        "what a transaction deletes can be the latest version",
-        DRAFT,
-        "if owner and is_active(made) != is_active(held):",
-        "if False:",
-    ),
-    Mutation(
-        "fates",
-        "a deletion of another draft of the transaction is forgotten",
-        DRAFT,
-        "        transaction.stirred.update(self._stirred)\n",
-        "",
-    ),
-    Mutation(
-        "fates",
         "deleting again is an entry",
         "services/records.py",
         "msgspec.structs.replace(before, lifecycle=lifecycle))",

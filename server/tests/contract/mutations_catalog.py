@@ -168,11 +168,4 @@ CATALOG_MUTATIONS = (
         "return self.as_of is not None and erased(self.connection, self.project_id, record_id)",
         "return False",
     ),
-    Mutation(
-        "fates",
-        "lineage of the past needs owners that were erased",
-        "services/lineage.py",
-        "erased = ids - found.keys()",
-        "erased: set[str] = set()",
-    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from api.conftest import BASE, Door
 
+from muniment_server.services import models, records
 from muniment_server.store.tables import metadata
 
 KINDS = (
@@ -224,6 +226,24 @@ def test_latest_is_the_youngest_that_is_not_deleted_within_one_request_too(door:
     made = [{"do": "model.version", "model": "m", "uri": "4"}, {"do": "record.delete", "record": "model:m@4"}]
     assert latest_after(*made) == second["id"]
     assert door("GET", f"{BASE}/models/m/versions/latest")[1]["id"] == second["id"]
+
+
+def test_latest_is_right_among_writes_that_are_committed_together(door: Door) -> None:
+    door.made("models", {"name": "m"})
+    made = [door.made("models/m/versions", {"uri": str(number)})["id"] for number in range(20)]
+    workspace = door.transport._workspace
+    at = (workspace, workspace.owner_scope, "default")
+
+    async def together() -> list[Any]:
+        waiting = []
+        for youngest in reversed(made[1:]):  # the first is on its way while the others gather
+            waiting.append(workspace.writer.write_async(records.delete(*at, youngest)))
+            waiting.append(workspace.writer.write_async(models.set_alias(*at, "m", "champion", "latest")))
+        return await asyncio.gather(*waiting)
+
+    answers = asyncio.run(together())
+    assert [answer.version for answer in answers[1::2]] == list(range(19, 0, -1))
+    verified(door)
 
 
 def test_commands_of_a_batch_and_an_import(door: Door, every: dict[str, str]) -> None:

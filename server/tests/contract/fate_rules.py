@@ -15,13 +15,15 @@ from contract.model import Body, Outcome, State
 from muniment_server.services import datasets, models, records
 
 PROCESS = st.integers(0, 1)
+_LATEST = st.fixed_dictionaries({
+    "do": st.just("model.alias"), "name": st.just("risk"), "alias": st.just("champion"), "version": st.just("latest"),
+})  # fmt: skip
 _NEWEST = st.one_of(
+    _LATEST,
+    _LATEST,
     st.fixed_dictionaries({
-        "do": st.sampled_from(("record.delete", "record.delete", "record.restore")), "slot": st.integers(0, 2),
-    }),
-    st.fixed_dictionaries({
-        "do": st.just("model.alias"), "name": st.just("risk"), "alias": st.just("champion"),
-        "version": st.just("latest"),
+        "do": st.sampled_from(("record.delete", "record.delete", "record.restore")),
+        "slot": st.sampled_from((2, 2, 1, 0)),
     }),
     st.fixed_dictionaries({
         "do": st.just("model.version"), "name": st.just("risk"), "digest": st.none(), "version": st.none(),

@@ -128,20 +128,6 @@ CATALOG_MUTATIONS = (
     ),
     Mutation(
         "fates",
-        "what a transaction deletes can be the latest version",
-        DRAFT,
-        "if owner and is_active(made) != is_active(held):",
-        "if False:",
-    ),
-    Mutation(
-        "fates",
-        "a deletion of another draft of the transaction is forgotten",
-        DRAFT,
-        "        transaction.stirred.update(self._stirred)\n",
-        "",
-    ),
-    Mutation(
-        "fates",
         "deleting again is an entry",
         "services/records.py",
         "msgspec.structs.replace(before, lifecycle=lifecycle))",
@@ -181,12 +167,5 @@ CATALOG_MUTATIONS = (
         "store/reader.py",
         "return self.as_of is not None and erased(self.connection, self.project_id, record_id)",
         "return False",
-    ),
-    Mutation(
-        "fates",
-        "lineage of the past needs owners that were erased",
-        "services/lineage.py",
-        "erased = ids - found.keys()",
-        "erased: set[str] = set()",
     ),
 )

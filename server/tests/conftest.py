@@ -35,6 +35,15 @@ SPARE = 2
 """Databases that are kept for the next test."""
 
 
+LONGEST = {"test_contract.py", "test_joining.py", "test_covert.py", "test_tamper.py", "test_search.py"}
+"""Files that come first, so that no worker is left with them at the end."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 class Postgres:
     """A PostgreSQL server and the databases in it.
 

@@ -28,6 +28,10 @@ EXAMPLE = re.compile(r"^ {4,}(muniment .*)$", re.MULTILINE)
 COMMANDS = ("runs", "show", "best", "compare", "lineage", "history", "search", "watch")
 
 
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""Where ``muniment`` is the one that is tested, as it is for whoever works in an environment."""
+
+
 def run(arguments: list[str], store: str, **environment: str) -> str:
     """What a command prints."""
     found = subprocess.run(
@@ -36,7 +40,14 @@ def run(arguments: list[str], store: str, **environment: str) -> str:
         text=True,
         timeout=300,
         check=False,
-        env={**os.environ, "MUNIMENT_STORE": store, "MUNIMENT_URL": store, "COLUMNS": "100", **environment},
+        env={
+            **os.environ,
+            "MUNIMENT_STORE": store,
+            "MUNIMENT_URL": store,
+            "COLUMNS": "100",
+            "PATH": PATH,
+            **environment,
+        },
     )
     assert found.returncode == 0, found.stderr
     return found.stdout

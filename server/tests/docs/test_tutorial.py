@@ -54,7 +54,9 @@ class Shell:
         """An answer as the reader of the tutorial gets it, whose environment and home are others."""
         answer = answer.replace(sys.executable, "python").replace(str(self._home), "…")
         rows = [row.rstrip() for row in answer.strip("\n").splitlines()]
-        return "\n".join(row for row in rows if "installed for development" not in row)  # as in this repository's own
+        # packages installed for development are this repository's own; what the sender at work has sent, sync has not
+        odd = ("installed for development", "entries sent")
+        return "\n".join(row for row in rows if not any(part in row for part in odd))
 
     def errors(self) -> str:
         self._errors.seek(0)

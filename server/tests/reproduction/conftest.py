@@ -32,6 +32,10 @@ with muniment.start_run("churn", "train", params={"seed": seed}) as run:
 """
 
 
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""Where ``python`` is the one that runs the tests, as it is for whoever works in an environment."""
+
+
 class Job:
     """The program of a repository, and what it records.
 
@@ -47,7 +51,7 @@ class Job:
         """Run the program in its repository; the id of its run."""
         made = subprocess.run(
             [*python, *words], cwd=self.repository.top, capture_output=True, text=True, check=False, timeout=120,
-            env={**os.environ, "MUNIMENT_URL": self.url},
+            env={**os.environ, "MUNIMENT_URL": self.url, "PATH": PATH},
         )  # fmt: skip
         assert made.returncode == status, made.stderr
         with Client(self.url) as client:
@@ -61,7 +65,7 @@ class Job:
         return subprocess.run(
             [sys.executable, "-c", "from muniment.cli import main; main()", "reproduce", *words],
             cwd=folder or self.repository.top, capture_output=True, text=True, check=False, timeout=240,
-            stdin=terminal, env={**os.environ, "MUNIMENT_URL": self.url, "COLUMNS": "110", **environment},
+            stdin=terminal, env={**os.environ, "MUNIMENT_URL": self.url, "PATH": PATH, "COLUMNS": "110", **environment},
         )  # fmt: skip
 
 

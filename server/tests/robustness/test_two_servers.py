@@ -215,7 +215,8 @@ def test_two_processes_write_one_file(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", _EMBEDDED, store, name, str(runs)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=clean_environment({"MUNIMENT_CAPTURE": "none"}),
         )
         for name in "abc"
     ]  # fmt: skip
@@ -228,8 +229,8 @@ def test_two_processes_write_one_file(tmp_path: Path) -> None:
     trust = path.with_name(f"{path.name}-trust")
     verify(store, trust)
     with Server(store, trust, tmp_path / "log") as server, server.start().wire() as wire:
-        # an experiment; then for each run: it starts, its points come, it ends
-        assert len(every_entry(wire)) == head_of(wire) == 1 + 3 * len(made)
+        # how entries are gathered is the sender's affair; they are numbered without a gap
+        assert len(every_entry(wire)) == head_of(wire) >= 2 * len(made)
         for run, turn in made.items():
             data = wire.get(f"{DEFAULT}/runs/{run}")
             assert data["params"] == {"turn": str(turn)}

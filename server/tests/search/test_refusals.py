@@ -88,7 +88,7 @@ def _refused(ask: Ask, expected: str, error: type[InvalidInput] = InvalidInput, 
 def test_conditions_are_refused_in_one_line(ask: Ask) -> None:
     for where, expected in WHERE.items():
         _refused(ask, expected, where=where)
-    for where in ("metrics.loss > 1", "params.a = 'b'", "tags.a = 'b'", "state = 'running'"):
+    for where in ("metrics.loss > 1", "params.a = 'b'", "state = 'running'"):
         with pytest.raises(InvalidInput, match=r"has no|is not known"):
             ask(kind="experiment", where=where)
 

@@ -23,7 +23,7 @@ from muniment.spool.sender import writers
 
 WAIT_SECONDS = 60.0
 """What has not come by then never will; the machine may be busy."""
-QUICK = {"MUNIMENT_GATHER_SECONDS": "0.05", "MUNIMENT_FINISH_SECONDS": "60"}
+QUICK = {"MUNIMENT_GATHER_SECONDS": "0.05", "MUNIMENT_FINISH_SECONDS": "60", "MUNIMENT_CAPTURE": "none"}
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:

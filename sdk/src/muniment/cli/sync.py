@@ -56,7 +56,10 @@ def sync(
 
 
 def _show(done: Delivered) -> None:
-    typer.echo(f"{done.brought:,} entries sent" if done.brought else "nothing was left to send")
+    if done.brought:
+        typer.echo(f"{done.brought:,} entries sent")
+    if not done.left:
+        typer.echo("everything that was logged is in its store")
     if done.left:
         Console().print(_table(done.left))
     for url, why in done.failures.items():

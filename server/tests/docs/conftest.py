@@ -17,6 +17,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own_store(recorded: Path, tmp_path: Path) -> str:
+    """The URL of a copy for one test, which may write to it."""
+    folder = shutil.copytree(recorded, tmp_path / "demo")
+    return f"sqlite:///{folder / 'demo.db'}"
+
+
 @pytest.fixture(scope="module")
 def demo_store(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a copy."""

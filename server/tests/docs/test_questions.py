@@ -18,20 +18,20 @@ LOOSE = re.compile(r"[0-9a-f]{32}|\d\.\d{3}")
 _MARK = "=== answer ==="
 
 
-@pytest.mark.parametrize("guide", ["questions.md", "knowledge.md", "reproduce.md"])  # in this order: they write
-def test_the_answers_are_those_that_stand_there(demo_store: str, guide: str) -> None:
+@pytest.mark.parametrize("guide", ["questions.md", "knowledge.md", "reproduce.md"])
+def test_the_answers_are_those_that_stand_there(own_store: str, guide: str) -> None:
     text = (GUIDES / guide).read_text("utf-8")
     asked = ASKED.findall(text)
     assert len(asked) == text.count("```python")
     programs = "".join(f"{program}\nprint({_MARK!r})\n" for program, _ in asked)
-    answers = run([sys.executable, "-c", f"import muniment\n{programs}"], demo_store).split(f"{_MARK}\n")
+    answers = run([sys.executable, "-c", f"import muniment\n{programs}"], own_store).split(f"{_MARK}\n")
     for (program, shown), answer in zip(asked, answers, strict=False):
         if os.environ.get("MUNIMENT_UPDATE"):
             text = text.replace(f"{program}```\n```text\n{shown}```", f"{program}```\n```text\n{answer}```")
         else:
             assert LOOSE.sub("#", answer) == LOOSE.sub("#", shown), program
     for line, shown in OUTPUT.findall(text):
-        answer = run(command(line), demo_store)
+        answer = run(command(line), own_store)
         if os.environ.get("MUNIMENT_UPDATE"):
             answer = "\n".join(row.rstrip() for row in answer.splitlines()) + "\n"
             text = text.replace(f"$ {line}\n{shown}```", f"$ {line}\n{answer}```")

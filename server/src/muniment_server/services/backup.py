@@ -18,7 +18,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -316,7 +316,9 @@ class _Making:
                 for done, (name, names) in enumerate(tables.items()):
                     self.report(f"table {name}", done, len(tables))
                     path = f"tables/{name}.copy"
-                    files[path] = put(self.folder / path, backup.copy_out(connection, name, names))
+                    # closed at once when the disk is full: a copy that is still open cannot be rolled back
+                    with closing(backup.copy_out(connection, name, names)) as pieces:
+                        files[path] = put(self.folder / path, pieces)
             head = (backup.engine_version(connection), backup.store_id(connection), backup.entries(connection))
         if self.store.is_sqlite:
             self.report("digest", 0, 1)

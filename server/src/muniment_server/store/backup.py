@@ -7,7 +7,7 @@ all of them out of one snapshot, so nothing of PostgreSQL needs to be installed 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,8 @@ def _copy(connection: sa.Connection, name: str, names: list[str], way: str) -> A
     return raw.cursor().copy(f"COPY {source} {text} {way} (FORMAT binary)")
 
 
-def copy_out(connection: sa.Connection, name: str, names: list[str]) -> Iterator[bytes]:
-    """A table in PostgreSQL's binary form, in pieces."""
+def copy_out(connection: sa.Connection, name: str, names: list[str]) -> Generator[bytes, None, None]:
+    """A table in PostgreSQL's binary form, in pieces. Close it if you stop before its end."""
     with _copy(connection, name, names, "TO STDOUT") as copy:
         for piece in copy:
             yield bytes(piece)

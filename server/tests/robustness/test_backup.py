@@ -185,12 +185,27 @@ def killed(sign: Path, seconds: float, *arguments: str) -> bool:
     return status != 0
 
 
+def span(begun: Path, ended: Path, *arguments: str) -> float:
+    """Seconds from the first trace of a command to its last, so that kills can fall between them."""
+    process = started(*arguments)
+    while not begun.exists() and process.poll() is None:
+        time.sleep(0.001)
+    began = time.monotonic()
+    while not ended.exists() and process.poll() is None:
+        time.sleep(0.001)
+    took = time.monotonic() - began
+    assert process.wait() == 0
+    return took
+
+
 def test_a_backup_that_is_killed(whole: Site, tmp_path: Path) -> None:
     folder, chance, within = tmp_path / "made" / "backup", random.Random(5), 0
     part = folder.with_name(".backup.part")
+    takes = span(part, folder, "backup", str(folder), *whole.options())
+    shutil.rmtree(folder)
     for _ in range(ROUNDS):
         shutil.rmtree(part, ignore_errors=True)
-        if not killed(part, chance.uniform(0, 0.2), "backup", str(folder), *whole.options()):
+        if not killed(part, chance.uniform(0, takes), "backup", str(folder), *whole.options()):
             assert folder.exists()
         assert {path.name for path in folder.parent.glob("*")} <= {".backup.part", "backup"}
         if folder.exists():

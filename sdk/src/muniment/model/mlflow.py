@@ -63,11 +63,11 @@ def milliseconds(at: datetime) -> int:
 
 def code_of(tags: Mapping[str, str]) -> Code | None:
     """What a run's tags say of its code; None if they say nothing."""
-    said = {
-        "commit": tags.get(COMMIT), "repository": tags.get(REPOSITORY), "branch": tags.get(BRANCH),
-        "entry_point": tags.get(ENTRY_POINT),
-    }  # fmt: skip
-    return Code(**said) if any(said.values()) else None
+    made = Code(
+        commit=tags.get(COMMIT), repository=tags.get(REPOSITORY), branch=tags.get(BRANCH),
+        entry_point=tags.get(ENTRY_POINT),
+    )  # fmt: skip
+    return None if made == Code() else made
 
 
 def model_id(record_id: str) -> str:
@@ -105,7 +105,7 @@ def columns_of(schema: str) -> list[Column]:
         return []
     spec = document.get("mlflow_colspec", document.get("mlflow_tensorspec"))
     if isinstance(spec, dict):  # a tensor dataset says features and targets apart
-        spec = [item for part in spec.values() if isinstance(part, list) for item in part]
+        spec = [item for part in map(_json, spec.values()) if isinstance(part, list) for item in part]
     return _columns(spec)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from muniment.model.errors import MunimentError
 from muniment_server.api.mlflow.wire.message import Check, Message, document_of, of_query, read
 from muniment_server.api.mlflow.wire.refusals import Refusal, of_error, refuse, sent
-from muniment_server.api.routing import Call, Method, Protocol, Route, Sent
+from muniment_server.api.routing import Call, Incoming, Method, Outgoing, Protocol, Route, Sent
 from muniment_server.policy.access import Permission
 from muniment_server.services.workspace import DEFAULT_PROJECT
 
@@ -18,7 +18,8 @@ WORKSPACE_HEADER = "x-mlflow-workspace"
 """Names the project, where the path does not."""
 
 PROTOCOL = Protocol(
-    ("/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact"), refuse
+    ("/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact", "/graphql"),
+    refuse,
 )
 TRACKING = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 """Where most paths begin: for programs, and for browsers."""
@@ -47,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         message: the fields of the request.
         checks: what is checked of them, in order.
         prefixes: where the path stands.
+        streams: whether the body is the bytes of a file, taken as they come; the message is in the query then.
     """
 
     method: Method
@@ -56,6 +58,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     message: Message = {}
     checks: tuple[Check, ...] = ()
     prefixes: tuple[str, ...] = TRACKING
+    streams: bool = False
 
     def routes(self) -> list[Route]:
         """The routes of this operation, one for each prefix."""
@@ -63,22 +66,22 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return [
             Route(
                 method=self.method, path=f"{prefix}{self.path}", handler=handler, permission=self.permission,
-                body=bytes, query=list, answer=dict, protocol=PROTOCOL,
+                body=Incoming if self.streams else bytes, query=list, answer=dict, protocol=PROTOCOL,
                 twin=at > 0,
             )
             for at, prefix in enumerate(self.prefixes)
         ]  # fmt: skip
 
 
-def _adapted(endpoint: Endpoint) -> Callable[[Call], Awaitable[Sent]]:
-    async def handle(call: Call) -> Sent:
+def _adapted(endpoint: Endpoint) -> Callable[[Call], Awaitable[Sent | Outgoing]]:
+    async def handle(call: Call) -> Sent | Outgoing:
         try:
             answer = await endpoint.handler(call, _given(endpoint, call))
         except Refusal as refusal:
             return sent(refusal)
         except MunimentError as error:
             return sent(of_error(error))
-        return answer if isinstance(answer, Sent) else Sent(200, msgspec.json.encode(answer))
+        return answer if isinstance(answer, Sent | Outgoing) else Sent(200, msgspec.json.encode(answer))
 
     handle.__name__ = f"mlflow_{endpoint.handler.__name__}"
     handle.__doc__ = endpoint.handler.__doc__
@@ -87,7 +90,8 @@ def _adapted(endpoint: Endpoint) -> Callable[[Call], Awaitable[Sent]]:
 
 
 def _given(endpoint: Endpoint, call: Call) -> Given:
-    if endpoint.method == "GET" and (call.query or not call.body):
+    asked = endpoint.method == "GET" and (call.query or not call.body)
+    if asked or endpoint.streams or not endpoint.message:
         document = of_query(call.query, endpoint.message)
     else:
         document = document_of(call.body, call.headers.get("content-type", ""))

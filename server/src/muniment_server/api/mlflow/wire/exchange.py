@@ -73,6 +73,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 def _adapted(endpoint: Endpoint) -> Callable[[Call], Awaitable[Sent]]:
     async def handle(call: Call) -> Sent:
         try:
+            if endpoint.permission is not Permission.PUBLIC:
+                call.workspace.project(call.scope, project_of(call), endpoint.permission)
             answer = await endpoint.handler(call, _given(endpoint, call))
         except Refusal as refusal:
             return sent(refusal)

@@ -107,6 +107,8 @@ async def upload_run_file(call: Call, given: Given) -> Sent:
         raise invalid("Request must specify run_id or run_uuid.")
     if not given.get("path"):
         raise invalid("Request must specify path.")
+    if call.headers.get("content-length") == "0":
+        raise invalid("Request must specify data.")
     record = await _run(call, run_of(given))
     await _kept_here(call, record)
     await _take(call, _safe(given["path"]), record)
@@ -228,14 +230,16 @@ async def _kept_here(call: Call, run: Run) -> str:
     addresses = await _addresses(call, run)
     if translate.inside(addresses[0]) is None:
         raise invalid(
-            f"The artifacts of run {run.id} lie at {addresses[0]}, which this server does not read; clients with access "
-            "to that place list and read them there."
+            f"The artifacts of run {run.id} lie at {addresses[0]}, which this server does not read; clients with "
+            "access to that place list and read them there."
         )
     return addresses[0]
 
 
 async def get_run_file(call: Call, given: Given) -> Outgoing:
     """The bytes of a file of a run, or a range of them, for a browser."""
+    if "path" not in given:
+        raise invalid("Missing value for required parameter 'path'.")
     record = await _run(call, run_of(given))
     rest = translate.plain(_safe(given["path"]))
     shown = f"{translate.inside(await _kept_here(call, record))}/{rest}"
@@ -267,7 +271,7 @@ ENDPOINTS = [
     ),
     Endpoint(
         method="GET", path="/get-artifact", handler=get_run_file, permission=Permission.READ, message=_OF_RUN,
-        checks=(("path", (lambda path: path is not None,)),), prefixes=("",),
+        prefixes=("",),
     ),
     Endpoint(
         method="POST", path="/upload-artifact", handler=upload_run_file, permission=Permission.WRITE, message=_OF_RUN,

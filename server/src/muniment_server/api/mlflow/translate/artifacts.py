@@ -18,15 +18,16 @@ SCHEME = "mlflow-artifacts:"
 PATH_LIMIT = 2_000
 """Characters of a path with all that stands before the artifact's own."""
 
-_RUN = re.compile(r"(?P<root>(?P<before>.+)/(?P<run>[0-9a-f]{32})/artifacts)(?:/(?P<rest>.*))?\Z")
-_MODEL = re.compile(r"(?P<root>(?P<before>.+)/models/(?P<model>m-[0-9a-f]{32})/artifacts)(?:/(?P<rest>.*))?\Z")
+_SPOT = re.compile(
+    r"(?P<root>(?P<before>.+?)/(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/artifacts)(?:/(?P<rest>.*))?\Z"
+)
 _ABOVE = re.compile(r".+/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})\Z")
 _STEPS = 5
 """How often a path is decoded to see whether it leads elsewhere."""
-_TEXTS = frozenset(
-    "txt log err cfg conf cnf cf ini properties prop hocon toml yaml yml xml json js py py3 csv tsv md rst ipynb MLmodel "
-    "MLproject".split()
-)
+_TEXTS = frozenset((
+    "txt", "log", "err", "cfg", "conf", "cnf", "cf", "ini", "properties", "prop", "hocon", "toml", "yaml", "yml", "xml",
+    "json", "js", "py", "py3", "csv", "tsv", "md", "rst", "ipynb", "MLmodel", "MLproject",
+))  # fmt: skip
 """Endings of files, and names of files without one, that MLflow's server calls plain text."""
 
 
@@ -72,15 +73,12 @@ def plain(path: str) -> str:
 
 def spot(path: str) -> Spot | None:
     """What a path means; None if it is none of a run or a logged model."""
-    found = _MODEL.match(path)
-    if found is not None:
-        record = version_id(found["model"])
-        assert record is not None
-        return Spot(found["root"], found["before"], record, of_model=True, rest=found["rest"] or "")
-    found = _RUN.match(path)
-    if found is not None:
-        return Spot(found["root"], found["before"], found["run"], of_model=False, rest=found["rest"] or "")
-    return None
+    found = _SPOT.match(path)
+    if found is None:
+        return None
+    record = found["run"] or version_id(found["model"])
+    assert record is not None
+    return Spot(found["root"], found["before"], record, of_model=found["run"] is None, rest=found["rest"] or "")
 
 
 def is_above(path: str) -> bool:

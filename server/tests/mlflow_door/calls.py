@@ -22,13 +22,15 @@ API = "/api/2.0/mlflow/"
 RECENT_MS = 3_600_000
 """An integer this near to now is an hour that the server read from its clock."""
 _NAME = re.compile(r"\$([a-z]\w*)")
-_GENERATED = re.compile(r"[a-z]+-[a-z]+-\d{1,3}")
+_GENERATED = re.compile(r"[a-z]+-[a-z]+-\d{1,4}|run-[0-9a-f]{8}")
 _TIMES = (
     ("creation_time", "last_update_time"),
     ("creation_timestamp", "last_updated_timestamp"),
     ("creation_timestamp_ms", "last_updated_timestamp_ms"),
 )
-_SHOWN = ("content-type", "content-disposition", "content-range", "retry-after", "allow", "location")
+_UNORDERED = {"tags", "params", "aliases", "dataset_inputs", "model_inputs", "model_outputs"}
+"""Lists that MLflow's server selects without an order."""
+_SHOWN = ("content-type", "content-disposition", "content-range", "retry-after", "allow")
 _NEW = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f])")
 NONE = "0123456789abcdef0123456789abcdef"
 """The id of no run and, behind ``m-``, of no model."""
@@ -123,7 +125,7 @@ class Player:
         """Send one call of a case."""
         try:
             reply = self.raw(one)
-        except (OSError, http.client.HTTPException):
+        except (ConnectionResetError, BrokenPipeError, http.client.HTTPException):
             self._wire.close()
             self._wire = Wire(self._port)
             return Answer(0, "", {})
@@ -134,6 +136,8 @@ class Player:
                 found = found[int(step)] if isinstance(found, list) else (found or {}).get(step)
             self._known[name] = str(found)
         headers = {name: reply.headers[name] for name in _SHOWN if name in reply.headers}
+        if "allow" in headers:
+            headers["allow"] = ", ".join(sorted(headers["allow"].split(", ")))
         if headers.get("content-type") == "application/json":
             del headers["content-type"]
         return Answer(reply.status, self._plain(body), headers)
@@ -145,13 +149,15 @@ class Player:
         path = self._filled(path)
         if one.query:
             path += "?" + urlencode([(name, self._filled(value)) for name, value in one.query], quote_via=quote)
-        body = one.body if isinstance(one.body, bytes) or one.body is None else self._filled(one.body)
+        body = self._filled(one.body)
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         return self._wire.call(one.method, path, raw, headers=dict(one.headers))
 
     def _filled(self, value: Any) -> Any:
         if isinstance(value, str):
             return _NAME.sub(lambda match: self._known.get(match[1], match[0]), value)
+        if isinstance(value, bytes):
+            return value.replace(b"$u", self._known["u"].encode())
         if isinstance(value, list):
             return [self._filled(item) for item in value]
         if isinstance(value, dict):
@@ -167,12 +173,13 @@ class Player:
                     said[touched] = "<created>"
             return said
         if isinstance(value, list):
-            return [self._plain(item, key) for item in value]
+            said_all = [self._plain(item, key) for item in value]
+            return sorted(said_all, key=json.dumps) if key in _UNORDERED and len(said_all) > 1 else said_all
         if isinstance(value, int) and abs(value - time.time() * 1000) < RECENT_MS:
             return "<now>"
         if not isinstance(value, str):
             return value
-        if key in {"run_name", "value"} and _GENERATED.fullmatch(value):
+        if key in {"run_name", "name", "value"} and _GENERATED.fullmatch(value):
             return "<generated>"
         if key == "next_page_token":
             return "<token>"

@@ -7,7 +7,9 @@ from typing import Any
 from mlflow_door.calls import NONE, Call, Case, call, case, get, post
 
 EXPERIMENT = post("experiments/create", {"name": "$u-e"}, e="experiment_id")
-RUN = post("runs/create", {"experiment_id": "$e", "run_name": "a run", "start_time": 5, "user_id": "ann"}, r="run.info.run_id")
+RUN = post(
+    "runs/create", {"experiment_id": "$e", "run_name": "a run", "start_time": 5, "user_id": "ann"}, r="run.info.run_id"
+)
 NEW = (EXPERIMENT, RUN)
 LOOK = get("runs/get", run_id="$r")
 GONE = post("runs/delete", {"run_id": "$r"})
@@ -87,9 +89,18 @@ CREATING = [
 ]
 
 LIFE = [
-    case("end, delete, restore", *NEW,
-        post("runs/update", {"run_id": "$r", "status": "FINISHED", "end_time": 9}), LOOK, GONE, LOOK, GONE,
-        post("runs/restore", {"run_id": "$r"}), LOOK, post("runs/restore", {"run_id": "$r"})),
+    case(
+        "end, delete, restore",
+        *NEW,
+        post("runs/update", {"run_id": "$r", "status": "FINISHED", "end_time": 9}),
+        LOOK,
+        GONE,
+        LOOK,
+        GONE,
+        post("runs/restore", {"run_id": "$r"}),
+        LOOK,
+        post("runs/restore", {"run_id": "$r"}),
+    ),
     *(
         case(f"update: {why}", *NEW, post("runs/update", {"run_id": "$r", **body}), LOOK)
         for why, body in {
@@ -116,9 +127,15 @@ LIFE = [
             "camelCase": {"endTime": 9, "runName": "camel"},
         }.items()
     ),
-    case("end and go on", *NEW, post("runs/update", {"run_id": "$r", "status": "FINISHED", "end_time": 9}),
-        post("runs/update", {"run_id": "$r", "status": "RUNNING"}), LOOK,
-        post("runs/log-metric", {"run_id": "$r", **metric("m")}), batch(params=[tag("p")])),
+    case(
+        "end and go on",
+        *NEW,
+        post("runs/update", {"run_id": "$r", "status": "FINISHED", "end_time": 9}),
+        post("runs/update", {"run_id": "$r", "status": "RUNNING"}),
+        LOOK,
+        post("runs/log-metric", {"run_id": "$r", **metric("m")}),
+        batch(params=[tag("p")]),
+    ),
     case("update by run_uuid", *NEW, post("runs/update", {"run_uuid": "$r", "status": "FINISHED", "end_time": 9})),
     case("update: no id", post("runs/update", {"status": "FINISHED"})),
     case("update: none", post("runs/update", {"run_id": NONE, "status": "FINISHED"})),
@@ -132,22 +149,43 @@ LIFE = [
     *(
         case(f"{verb}: {why}", post(f"runs/{verb}", body))
         for verb in ("delete", "restore")
-        for why, body in {"no id": {}, "none": {"run_id": NONE}, "number": {"run_id": 5}, "run_uuid": {"run_uuid": NONE}}.items()
+        for why, body in {
+            "no id": {},
+            "none": {"run_id": NONE},
+            "number": {"run_id": 5},
+            "run_uuid": {"run_uuid": NONE},
+        }.items()
     ),
-    case("everything of a deleted run", *NEW, GONE,
-        post("runs/update", {"run_id": "$r", "status": "FINISHED"}), post("runs/log-metric", {"run_id": "$r", **metric("m")}),
-        post("runs/log-parameter", {"run_id": "$r", **tag("p")}), post("runs/set-tag", {"run_id": "$r", **tag("t")}),
-        post("runs/delete-tag", {"run_id": "$r", "key": "t"}), batch(metrics=[metric("m")]), batch(),
+    case(
+        "everything of a deleted run",
+        *NEW,
+        GONE,
+        post("runs/update", {"run_id": "$r", "status": "FINISHED"}),
+        post("runs/log-metric", {"run_id": "$r", **metric("m")}),
+        post("runs/log-parameter", {"run_id": "$r", **tag("p")}),
+        post("runs/set-tag", {"run_id": "$r", **tag("t")}),
+        post("runs/delete-tag", {"run_id": "$r", "key": "t"}),
+        batch(metrics=[metric("m")]),
+        batch(),
         post("runs/log-inputs", {"run_id": "$r", "datasets": []}),
         post("runs/outputs", {"run_id": "$r", "models": [{"model_id": "m-" + NONE, "step": 0}]}),
-        get("metrics/get-history", run_id="$r", metric_key="m"), get("artifacts/list", run_id="$r")),
+        get("metrics/get-history", run_id="$r", metric_key="m"),
+        get("artifacts/list", run_id="$r"),
+    ),
 ]
 
 TAGS = [
-    case("set, overwrite, delete", *NEW,
-        post("runs/set-tag", {"run_id": "$r", **tag("b", "1")}), post("runs/set-tag", {"run_id": "$r", **tag("b", "2")}),
-        post("runs/set-tag", {"run_uuid": "$r", "run_id": "$r", **tag("a", "3")}), LOOK,
-        post("runs/delete-tag", {"run_id": "$r", "key": "b"}), LOOK, post("runs/delete-tag", {"run_id": "$r", "key": "b"})),
+    case(
+        "set, overwrite, delete",
+        *NEW,
+        post("runs/set-tag", {"run_id": "$r", **tag("b", "1")}),
+        post("runs/set-tag", {"run_id": "$r", **tag("b", "2")}),
+        post("runs/set-tag", {"run_uuid": "$r", "run_id": "$r", **tag("a", "3")}),
+        LOOK,
+        post("runs/delete-tag", {"run_id": "$r", "key": "b"}),
+        LOOK,
+        post("runs/delete-tag", {"run_id": "$r", "key": "b"}),
+    ),
     *(
         case(f"set-tag: {why}", *NEW, post("runs/set-tag", body), LOOK)
         for why, body in {
@@ -184,14 +222,26 @@ TAGS = [
     case("delete-tag: no key", *NEW, post("runs/delete-tag", {"run_id": "$r"})),
     case("delete-tag: none", post("runs/delete-tag", {"run_id": NONE, "key": "k"})),
     case("delete-tag: the name", *NEW, post("runs/delete-tag", {"run_id": "$r", "key": "mlflow.runName"}), LOOK),
-    case("rename and look at the tag", *NEW, post("runs/update", {"run_id": "$r", "run_name": "new"}), LOOK,
-        batch(tags=[tag("mlflow.runName", "batch")]), LOOK),
+    case(
+        "rename and look at the tag",
+        *NEW,
+        post("runs/update", {"run_id": "$r", "run_name": "new"}),
+        LOOK,
+        batch(tags=[tag("mlflow.runName", "batch")]),
+        LOOK,
+    ),
 ]
 
 PARAMS = [
-    case("log-parameter", *NEW, post("runs/log-parameter", {"run_id": "$r", **tag("p", "1")}),
-        post("runs/log-parameter", {"run_id": "$r", **tag("p", "1")}), post("runs/log-parameter", {"run_id": "$r", **tag("p", "2")}),
-        post("runs/log-parameter", {"run_uuid": "$r", **tag("q", "1")}), LOOK),
+    case(
+        "log-parameter",
+        *NEW,
+        post("runs/log-parameter", {"run_id": "$r", **tag("p", "1")}),
+        post("runs/log-parameter", {"run_id": "$r", **tag("p", "1")}),
+        post("runs/log-parameter", {"run_id": "$r", **tag("p", "2")}),
+        post("runs/log-parameter", {"run_uuid": "$r", **tag("q", "1")}),
+        LOOK,
+    ),
     *(
         case(f"log-parameter: {why}", *NEW, post("runs/log-parameter", body), LOOK)
         for why, body in {
@@ -213,21 +263,66 @@ PARAMS = [
 ]
 
 METRICS = [
-    case("log-metric", *NEW, post("runs/log-metric", {"run_id": "$r", **metric("m", 0.5, 10, step=3)}),
-        post("runs/log-metric", {"run_uuid": "$r", **metric("n", "1.5", "10", step="4")}), LOOK,
-        get("metrics/get-history", run_id="$r", metric_key="n")),
-    case("the latest value", *NEW,
-        *(post("runs/log-metric", {"run_id": "$r", **metric("m", value, when, step=step)})
-          for value, when, step in ((5, 10, 1), (4, 9, 2), (6, 9, 2), (7, 8, 2), (1, 100, 0), (6, 9, 2))),
-        LOOK, get("metrics/get-history", run_id="$r", metric_key="m")),
-    case("values that are no numbers", *NEW,
-        *(post("runs/log-metric", {"run_id": "$r", **metric(f"m{place}", value)})
-          for place, value in enumerate(("NaN", "Infinity", "-Infinity", "nan", "inf", "1e400", 1e308, -0.0, 5e-324, "0x10", "1_0", True, None, "", "x", [1], {"a": 1}))),
-        LOOK),
-    case("NaN and numbers at a step", *NEW, batch(metrics=[metric("m", "NaN"), metric("m", 1)]), LOOK,
-        batch(metrics=[metric("n", 1), metric("n", "NaN")]), LOOK, batch(metrics=[metric("o", "-Infinity"), metric("o", "NaN")]), LOOK,
-        batch(metrics=[metric("p", "Infinity"), metric("p", "NaN")]), LOOK,
-        *(get("metrics/get-history", run_id="$r", metric_key=key) for key in "mnop")),
+    case(
+        "log-metric",
+        *NEW,
+        post("runs/log-metric", {"run_id": "$r", **metric("m", 0.5, 10, step=3)}),
+        post("runs/log-metric", {"run_uuid": "$r", **metric("n", "1.5", "10", step="4")}),
+        LOOK,
+        get("metrics/get-history", run_id="$r", metric_key="n"),
+    ),
+    case(
+        "the latest value",
+        *NEW,
+        *(
+            post("runs/log-metric", {"run_id": "$r", **metric("m", value, when, step=step)})
+            for value, when, step in ((5, 10, 1), (4, 9, 2), (6, 9, 2), (7, 8, 2), (1, 100, 0), (6, 9, 2))
+        ),
+        LOOK,
+        get("metrics/get-history", run_id="$r", metric_key="m"),
+    ),
+    case(
+        "values that are no numbers",
+        *NEW,
+        *(
+            post("runs/log-metric", {"run_id": "$r", **metric(f"m{place}", value)})
+            for place, value in enumerate(
+                (
+                    "NaN",
+                    "Infinity",
+                    "-Infinity",
+                    "nan",
+                    "inf",
+                    "1e400",
+                    1e308,
+                    -0.0,
+                    5e-324,
+                    "0x10",
+                    "1_0",
+                    True,
+                    None,
+                    "",
+                    "x",
+                    [1],
+                    {"a": 1},
+                )
+            )
+        ),
+        LOOK,
+    ),
+    case(
+        "NaN and numbers at a step",
+        *NEW,
+        batch(metrics=[metric("m", "NaN"), metric("m", 1)]),
+        LOOK,
+        batch(metrics=[metric("n", 1), metric("n", "NaN")]),
+        LOOK,
+        batch(metrics=[metric("o", "-Infinity"), metric("o", "NaN")]),
+        LOOK,
+        batch(metrics=[metric("p", "Infinity"), metric("p", "NaN")]),
+        LOOK,
+        *(get("metrics/get-history", run_id="$r", metric_key=key) for key in "mnop"),
+    ),
     *(
         case(f"log-metric: {why}", *NEW, post("runs/log-metric", body), LOOK)
         for why, body in {
@@ -261,12 +356,28 @@ METRICS = [
 ]
 
 BATCHES = [
-    case("a batch", *NEW,
-        batch(metrics=[metric("m", 1, 1, step=1), metric("m", 2, 2, step=2), metric("a", 3)], params=[tag("p", "1"), tag("b", "2")], tags=[tag("t", "1"), tag("c", "2")]),
-        LOOK, batch(), batch(metrics=[], params=[], tags=[])),
-    case("a batch again", *NEW, batch(metrics=[metric("m")], params=[tag("p", "1")]), batch(metrics=[metric("m")], params=[tag("p", "1")]),
-        batch(params=[tag("p", "2"), tag("q", "1")]), batch(params=[tag("p", "3"), tag("r", "1")], metrics=[metric("late")], tags=[tag("late")]), LOOK,
-        get("metrics/get-history", run_id="$r", metric_key="m")),
+    case(
+        "a batch",
+        *NEW,
+        batch(
+            metrics=[metric("m", 1, 1, step=1), metric("m", 2, 2, step=2), metric("a", 3)],
+            params=[tag("p", "1"), tag("b", "2")],
+            tags=[tag("t", "1"), tag("c", "2")],
+        ),
+        LOOK,
+        batch(),
+        batch(metrics=[], params=[], tags=[]),
+    ),
+    case(
+        "a batch again",
+        *NEW,
+        batch(metrics=[metric("m")], params=[tag("p", "1")]),
+        batch(metrics=[metric("m")], params=[tag("p", "1")]),
+        batch(params=[tag("p", "2"), tag("q", "1")]),
+        batch(params=[tag("p", "3"), tag("r", "1")], metrics=[metric("late")], tags=[tag("late")]),
+        LOOK,
+        get("metrics/get-history", run_id="$r", metric_key="m"),
+    ),
     *(
         case(f"batch: {why}", *NEW, batch(**body), LOOK)
         for why, body in {
@@ -308,10 +419,18 @@ BATCHES = [
             "101 params": {"params": [tag(f"p{place}") for place in range(101)]},
             "101 tags": {"tags": [tag(f"p{place}") for place in range(101)]},
             "1001 in all": {"metrics": [metric("m", 1, place) for place in range(1000)], "tags": [tag("t")]},
-            "one wrong metric of two": {"metrics": [metric("good"), metric("bad", 1, -1)], "params": [tag("p")], "tags": [tag("t")]},
+            "one wrong metric of two": {
+                "metrics": [metric("good"), metric("bad", 1, -1)],
+                "params": [tag("p")],
+                "tags": [tag("t")],
+            },
             "one wrong tag after the rest": {"metrics": [metric("good")], "params": [tag("p")], "tags": [tag("a?b")]},
             "name by tag": {"tags": [tag("mlflow.runName", "by tag")]},
-            "camelCase": {"metrics": [{"key": "m", "value": 1, "timestamp": 1, "modelId": "", "datasetName": "d", "datasetDigest": "x"}]},
+            "camelCase": {
+                "metrics": [
+                    {"key": "m", "value": 1, "timestamp": 1, "modelId": "", "datasetName": "d", "datasetDigest": "x"}
+                ]
+            },
             "metric of a dataset": {"metrics": [metric("m", dataset_name="d", dataset_digest="x")]},
         }.items()
     ),
@@ -320,10 +439,21 @@ BATCHES = [
     case("batch: unknown run, empty", post("runs/log-batch", {"run_id": NONE})),
     case("batch: run_uuid", *NEW, post("runs/log-batch", {"run_uuid": "$r", "metrics": [metric("m")]})),
     case("batch: odd run id", post("runs/log-batch", {"run_id": "a b", "metrics": [metric("m")]})),
-    case("log-model", *NEW,
-        post("runs/log-model", {"run_id": "$r", "model_json": "{\"artifact_path\": \"model\", \"flavors\": {}, \"utc_time_created\": \"2020-01-01\", \"run_id\": \"$r\"}"}), LOOK,
-        post("runs/log-model", {"run_id": "$r", "model_json": "{}"}), post("runs/log-model", {"run_id": "$r", "model_json": "{"}),
-        post("runs/log-model", {"run_id": "$r"})),
+    case(
+        "log-model",
+        *NEW,
+        post(
+            "runs/log-model",
+            {
+                "run_id": "$r",
+                "model_json": '{"artifact_path": "model", "flavors": {}, "utc_time_created": "2020-01-01", "run_id": "$r"}',
+            },
+        ),
+        LOOK,
+        post("runs/log-model", {"run_id": "$r", "model_json": "{}"}),
+        post("runs/log-model", {"run_id": "$r", "model_json": "{"}),
+        post("runs/log-model", {"run_id": "$r"}),
+    ),
 ]
 
 CASES: list[Case] = [*CREATING, *LIFE, *TAGS, *PARAMS, *METRICS, *BATCHES]

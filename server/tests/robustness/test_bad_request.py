@@ -106,7 +106,7 @@ def test_a_batch_with_one_bad_item_at_each_place(stage: Stage) -> None:
         {"do": "run.attempt", "run": stage.run, "unexpected": 1},
         {"do": "run.vanish", "run": stage.run},
         {"do": "experiment.update", "experiment": "\x00", "description": "x"},
-        {"do": "experiment.create", "name": "x" * 251},
+        {"do": "experiment.create", "name": "x" * 501},
         {"run": stage.run},
     ]  # fmt: skip
     with stage.cases() as cases:

@@ -17,11 +17,23 @@ from muniment.model.names import check_text
 from muniment_server.api import telemetry
 from muniment_server.api.incoming import body_of, chunks_of
 from muniment_server.api.problems import RETRY_SECONDS, problem
-from muniment_server.api.routing import Call, Incoming, Outgoing, Plain, Route, Stream, receipt_for
+from muniment_server.api.routing import (
+    Call,
+    Incoming,
+    Outgoing,
+    Plain,
+    Protocol,
+    Route,
+    Sent,
+    Stream,
+    receipt_for,
+)
 from muniment_server.services.workspace import Workspace
 
 PATH_LIMIT = 8_192
 """Characters in a part of the path or of the query string."""
+FOREIGN_FIELDS = 1_000
+"""Query parameters of a request of a foreign protocol; some repeat one for each run."""
 MSGPACK = "application/msgpack"
 
 ASGI = dict[str, Any]
@@ -48,8 +60,13 @@ class Application:
         self.hosts = hosts
         self._table: dict[tuple[str, int], list[tuple[Any, Route]]] = {}
         self._rest: dict[str, list[tuple[Any, Route]]] = {}
+        self._exact: dict[tuple[str, str], Route] = {}
+        self._protocols = {route.protocol.prefixes: route.protocol for route in routes if route.protocol}.values()
         self._decoders: dict[tuple[int, bool], Any] = {}
         for route in routes:
+            if "{" not in route.path:
+                self._exact[route.method, route.path] = route
+                continue
             pattern, _, _ = compile_path(route.path)
             if ":path}" in route.path:  # which may hold slashes of its own
                 self._rest.setdefault(route.method, []).append((pattern, route))
@@ -67,14 +84,19 @@ class Application:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         packed = MSGPACK in headers.get("accept", "")
         route, status = None, 500
+        raw_path = scope["raw_path"].decode("latin-1")
+        protocol = self._protocol(raw_path)
         try:
             self._check_host(headers.get("host", ""))
-            route, path = self._find(scope["method"], scope["raw_path"].decode("latin-1"))
+            route, path = self._find(scope["method"], raw_path)
             call = await self._call(route, path, scope, headers, receive)
             answer = await route.handler(call)
             if isinstance(answer, Stream):
                 status = 200
                 await _stream(answer, receive, send)
+            elif isinstance(answer, Sent):
+                status = answer.status
+                await _sent(send, answer)
             elif isinstance(answer, Outgoing):
                 status = answer.status
                 await _pour(answer, receive, send)
@@ -82,12 +104,13 @@ class Application:
                 status = route.status
                 await _answer(send, route, answer, packed=packed)
         except MunimentError as error:
-            status = await _refuse(send, error)
+            status = await _refuse(send, error, protocol)
         except asyncio.CancelledError:
             raise
         except Exception:  # noqa: BLE001 - a bug is logged and answered, never a dropped connection
             _log.exception("request failed", method=scope["method"], path=scope["path"])
-            status = await _refuse(send, MunimentError("something went wrong inside Muniment; its log says what"))
+            unknown = MunimentError("something went wrong inside Muniment; its log says what")
+            status = await _refuse(send, unknown, protocol)
         finally:
             telemetry.observe(route.name if route else "none", status, time.perf_counter() - started)
 
@@ -101,18 +124,34 @@ class Application:
                 field="Host",
             )
 
+    def _protocol(self, path: str) -> Protocol | None:
+        """The foreign protocol that a path is of."""
+        inner = _within(path)[1]
+        return next((known for known in self._protocols if inner.startswith(known.prefixes)), None)
+
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        for pattern, route in self._candidates(method, path):
-            found = pattern.match(path)
-            if found:
-                return route, {name: _unquoted(name, value) for name, value in found.groupdict().items()}
-        others = [
-            other for other in _METHODS
-            if any(pattern.match(path) for pattern, _ in self._candidates(other, path))
-        ]  # fmt: skip
+        exact = self._exact.get((method, path))
+        if exact is not None:
+            return exact, {}
+        project, inner = _within(path)
+        for known in self._candidates(method, inner):
+            found = known[0].match(inner)
+            if found and (project is None or known[1].protocol is not None):
+                values = found.groupdict() if project is None else {**found.groupdict(), "project": project}
+                return known[1], {name: _unquoted(name, value) for name, value in values.items()}
+        exact = self._exact.get((method, inner))
+        if exact is not None and exact.protocol is not None and project is not None:
+            return exact, {"project": _unquoted("project", project)}
+        others = [other for other in _METHODS if self._knows(other, path)]
         if others:
             raise NotFound(f"{path[:200]} does not know {method}; it knows {', '.join(others)}", field="method")
         raise NotFound(f"there is nothing at {path[:200]}; GET /v1/openapi.json lists what there is", field="path")
+
+    def _knows(self, method: str, path: str) -> bool:
+        inner = _within(path)[1]
+        return (method, inner) in self._exact or any(
+            pattern.match(inner) for pattern, _ in self._candidates(method, inner)
+        )
 
     def _candidates(self, method: str, path: str) -> list[tuple[Any, Route]]:
         return self._table.get((method, path.count("/")), []) + self._rest.get(method, [])
@@ -127,7 +166,7 @@ class Application:
             body: Any = Incoming(chunks_of(receive, headers), headers.get("content-type"))
             receipt = None
         else:
-            raw = await body_of(receive, headers) if route.method != "GET" else b""
+            raw = await body_of(receive, headers) if route.method != "GET" or route.protocol else b""
             body = self._decode(route, raw, headers)
             receipt = receipt_for(headers.get("idempotency-key"), caller, route, scope["path"], raw)
         return Call(
@@ -142,6 +181,8 @@ class Application:
         )
 
     def _decode(self, route: Route, raw: bytes, headers: dict[str, str]) -> Any:
+        if route.body is bytes:
+            return raw
         if route.body is None:
             if raw.strip():
                 raise InvalidInput(f"{route.method} {route.path} takes no body", field="body")
@@ -157,6 +198,14 @@ class Application:
             made = msgspec.msgpack.Decoder(route.body) if packed else msgspec.json.Decoder(route.body)
             decoder = self._decoders[id(route), packed] = made
         return decode(decoder, raw)
+
+
+def _within(path: str) -> tuple[str | None, str]:
+    """(project, path within it) of a path behind ``/p/{project}``; (None, path) of any other."""
+    if not path.startswith("/p/"):
+        return None, path
+    project, _, rest = path[3:].partition("/")
+    return project, f"/{rest}"
 
 
 def _unquoted(name: str, value: str) -> str:
@@ -196,9 +245,12 @@ def _query(route: Route, raw: bytes) -> Any:
     if not raw and route.query is None:
         return None
     try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
+        most = FOREIGN_FIELDS if route.query is list else 50
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=most, errors="strict")
     except (ValueError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the query string cannot be read: {error}", field="query") from None
+    if route.query is list:
+        return pairs
     given = dict(pairs)
     for name, value in pairs:
         _plain(value, f"the query parameter {name[:40]!r}")
@@ -223,7 +275,16 @@ async def _answer(send: Send, route: Route, answer: Any, *, packed: bool) -> Non
         await _send(send, route.status, msgspec.json.encode(answer), route.media)
 
 
-async def _refuse(send: Send, error: MunimentError) -> int:
+async def _sent(send: Send, answer: Sent) -> None:
+    extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+    await _send(send, answer.status, answer.body, answer.media, extra)
+
+
+async def _refuse(send: Send, error: MunimentError, protocol: Protocol | None) -> int:
+    if protocol is not None:
+        refusal = protocol.refuse(error)
+        await _sent(send, refusal)
+        return refusal.status
     made = problem(error)
     extra = [(b"retry-after", str(RETRY_SECONDS).encode())] if made.status == 503 else []
     await _send(send, made.status, msgspec.json.encode(made), "application/problem+json", extra)

@@ -87,7 +87,7 @@ def _operation(route: Route, by_type: dict[str, Any], components: dict[str, Any]
     return made
 
 
-def _query(kind: type[msgspec.Struct], components: dict[str, Any]) -> list[dict[str, Any]]:
+def _query(kind: type[msgspec.Struct | list[Any]], components: dict[str, Any]) -> list[dict[str, Any]]:
     schema = components[kind.__name__]
     return [
         {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": given}

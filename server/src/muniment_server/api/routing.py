@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from muniment.model.errors import InvalidInput
+from muniment.model.errors import InvalidInput, MunimentError
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.workspace import Change, Workspace
 from muniment_server.store.receipts import Receipt, receipt
@@ -40,6 +40,25 @@ class Call(msgspec.Struct, frozen=True):
         return await self.workspace.writer.write_async(change)
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """An answer that is ready as it is: its status, body and headers."""
+
+    status: int
+    body: bytes
+    media: str = "application/json"
+    headers: dict[str, str] = {}
+
+
+class Protocol(msgspec.Struct, frozen=True):
+    """A foreign protocol: where its paths begin, and how it tells errors.
+
+    Its routes are for the project `default`, and for another one behind ``/p/{project}``.
+    """
+
+    prefixes: tuple[str, ...]
+    refuse: Callable[[MunimentError], Sent]
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One operation."""
 
@@ -53,9 +72,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The type of the request's body, if it has one."""
     takes: tuple[str, ...] = ("*/*",)
     """The media types of a body that is taken as it comes."""
-    query: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct | list[Any]] | None = None
     status: int = 200
     media: str = "application/json"
+    protocol: Protocol | None = None
+    """Of a foreign door: its handlers are given the body as bytes (`body` is ``bytes``) and the query as pairs
+    (`query` is ``list``), read them in their own way, and answer with `Sent`."""
+    twin: bool = False
+    """Whether the same handler has another path already."""
 
     @property
     def name(self) -> str:

@@ -72,6 +72,8 @@ RUNS = Vocabulary(
         ("dataset.name", "text", ()),
         ("dataset.namespace", "text", ()),
         ("dataset.version", "text", ()),
+        ("dataset.digest", "text", ()),
+        ("dataset.role", "text", ("dataset.context",)),
         ("job.name", "text", ()),
         ("job.namespace", "text", ()),
     ),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from muniment.model.errors import Conflict, NotFound
 from muniment.model.experiment import Experiment, ExperimentChange, NewExperiment
+from muniment.model.facet import Facet
 from muniment.model.ids import new_id
-from muniment.model.names import NAME_LIMIT, TEXT_LIMIT, check_name, check_text
+from muniment.model.names import NAME_LIMIT, TEXT_LIMIT, check_map, check_name, check_text
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
@@ -28,6 +29,35 @@ def create(
     ref = workspace.project(scope, project, Permission.WRITE)
     check_new(new)
     return Change(ref.no, scope.principal, "experiment.create", lambda draft: create_in(draft, new), receipt)
+
+
+def create_first(
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    new: NewExperiment,
+    tags: dict[str, str],
+    facets: dict[str, dict[str, Any]],
+) -> Change[Experiment]:
+    """Prepare an experiment, with tags and facets, that must not be there yet.
+
+    The change raises `Conflict` if it is.
+    """
+    ref = workspace.project(scope, project, Permission.WRITE)
+    check_new(new)
+    check_map(tags, "tags")
+
+    def act(draft: Draft) -> Experiment:
+        if draft.find_named("experiment", new.name) is not None:
+            raise Conflict(f"experiment {new.name!r} exists; choose another name", field="name")
+        made = create_in(draft, new)
+        held = held_by_key(draft, made.id)
+        draft.change_tags(held, dict(tags))
+        for name, value in facets.items():
+            draft.set_belonging("facets", held, name, msgspec.to_builtins(Facet(value=value)))
+        return made
+
+    return Change(ref.no, scope.principal, "experiment.create", act)
 
 
 def check_new(new: NewExperiment) -> None:

@@ -15,6 +15,7 @@ from muniment_server.segments import chart as charts
 from muniment_server.segments import columns
 from muniment_server.segments.level1 import SeriesColumns
 from muniment_server.services import moments
+from muniment_server.services.histories import Histories
 from muniment_server.services.runs import writable
 from muniment_server.services.workspace import Change, ProjectRef, Workspace, refuse_erased
 from muniment_server.store import heads, points, repeats, runs
@@ -77,17 +78,19 @@ def series(
     *,
     steps: Steps = (None, None),
     limit: int = SERIES_PAGE,
-    after: int = 0,
+    page: str | None = None,
     as_of: int | str | None = None,
     packed: bool = False,
 ) -> Series:
-    """A page of one series: at most `limit` points after the first `after` ones."""
-    ref = workspace.project(scope, project, Permission.READ)
-    with workspace.store.read() as connection:
-        found, position = _read(connection, scope, ref, run_id, key, steps, as_of)
+    """A page of one series: at most `limit` points after those of the pages before.
+
+    All pages are of the position that the first one was read at, whatever `as_of` says of the later ones.
+    """
+    after, position = (0, as_of) if page is None else page_start(page)
+    found, at = history(workspace, scope, project, run_id, key, steps=steps, as_of=position)
     rows = slice(after, after + limit)
     step, timestamp, value = found.step[rows], found.timestamp[rows], found.value[rows]
-    more = str(after + limit) if after + limit < len(found.step) else None
+    more = f"{after + limit}.{at}" if after + limit < len(found.step) else None
     if packed:
         columns_out: dict[str, Any] = {
             "step": step.astype("<i8").tobytes(),
@@ -98,18 +101,35 @@ def series(
         columns_out = {
             "step": step.tolist(), "timestamp": timestamp.tolist(), "value": [to_wire(v) for v in value.tolist()]
         }  # fmt: skip
-    return Series(key=key, **columns_out, position=position, next=more)
+    return Series(key=key, **columns_out, position=at, next=more)
 
 
-def page_start(token: str) -> int:
-    """How many points the pages before the one that `token` names have given.
+def page_start(token: str) -> tuple[int, int]:
+    """How many points the pages before the one that `token` names have given, and their position.
 
     Raises:
         InvalidInput: it is no token of a series.
     """
-    if not (token.isascii() and token.isdigit() and len(token) < 16):
+    after, _, position = token.partition(".")
+    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in (after, position)):
         raise InvalidInput(f"page {token[:40]!r} is no page of a series; leave it out to start", field="page")
-    return int(token)
+    return int(after), int(position)
+
+
+def history(
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    run_id: str,
+    key: str,
+    *,
+    steps: Steps = (None, None),
+    as_of: int | str | None = None,
+) -> tuple[SeriesColumns, int]:
+    """Every point of one series by (step, timestamp, value), and the position up to which that is so."""
+    ref = workspace.project(scope, project, Permission.READ)
+    with workspace.store.read() as connection:
+        return _read(connection, workspace.histories, scope, ref, run_id, key, steps, as_of)
 
 
 def chart(
@@ -126,9 +146,7 @@ def chart(
     """One series as it is drawn: exact if it has at most `buckets` points, otherwise in buckets."""
     if not 1 <= buckets <= BUCKETS_LIMIT:
         raise InvalidInput(f"buckets must be 1 to {BUCKETS_LIMIT:,}, not {buckets:,}", field="buckets")
-    ref = workspace.project(scope, project, Permission.READ)
-    with workspace.store.read() as connection:
-        found, position = _read(connection, scope, ref, run_id, key, steps, as_of)
+    found, position = history(workspace, scope, project, run_id, key, steps=steps, as_of=as_of)
     count = len(found.step)
     if count <= buckets:
         return Chart(key=key, exact=True, count=count, points=charts.points(found), position=position)
@@ -137,6 +155,7 @@ def chart(
 
 def _read(
     connection: sa.Connection,
+    histories: Histories,
     scope: Scope,
     ref: ProjectRef,
     run_id: str,
@@ -150,9 +169,16 @@ def _read(
     at = moments.position(connection, ref.no, as_of)
     row = runs.row_of(connection, scope, ref.no, run_id, at)
     refuse_erased(row.lifecycle, f"run {run_id}")
+    position = at if at is not None else heads.read(connection, ref.no).position
+    whole = steps == (None, None)
+    known = histories.get((ref.no, row.no, key, position)) if whole else None
+    if known is not None:
+        return known, position
     run = points.RunPoints(row.no, run_id)
     found = points.read_series(connection, ref.no, run, {key}, as_of=at, steps=steps)
     if key not in found and key not in points.key_numbers(connection, ref.no, [key]):
         raise NotFound(f"no run of this project has a metric {key[:100]!r}", field="key")
-    position = at if at is not None else heads.read(connection, ref.no).position
-    return found.get(key) or charts.joined([]), position
+    made = found.get(key) or charts.joined([])
+    if whole:
+        histories.keep((ref.no, row.no, key, position), made)
+    return made, position

@@ -16,6 +16,7 @@ from muniment.model.ids import new_id
 from muniment.model.project import SYSTEM, Principal, Project
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services.feed import Feed
+from muniment_server.services.histories import Histories
 from muniment_server.services.trust import TrustFolder
 from muniment_server.store import migrations, projects
 from muniment_server.store.blobs import Blobs
@@ -87,6 +88,7 @@ class Workspace:
         self.trust = TrustFolder(trust or default_trust(self.store))
         self.blobs = Blobs(artifacts or default_artifacts(self.store), durable=durability == "full")
         self.feed = Feed(self.store)
+        self.histories = Histories()
         self.writer = Writer(self.store, on_commit=self.feed.announce)
         self._projects: dict[str, ProjectRef] = {}
         self._lock = threading.Lock()

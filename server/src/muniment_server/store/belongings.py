@@ -125,6 +125,22 @@ def all_of(
     return {row.name: _content(row) for row in connection.execute(query)}
 
 
+def documents(
+    connection: sa.Connection, project_id: int, family: str, numbers: list[int], begin: str
+) -> dict[int, dict[str, Any]]:
+    """Current documents of many records whose names begin so, by number and name."""
+    table = FAMILIES[family].table
+    found: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(numbers), 10_000):
+        query = sa.select(table.c.record, table.c.name, table.c.value).where(
+            table.c.project_id == project_id, table.c.record.in_(numbers[start : start + 10_000]),
+            current.at(table, None), sa.func.substr(table.c.name, 1, len(begin)) == begin,
+        )  # fmt: skip
+        for row in connection.execute(query):
+            found.setdefault(row.record, {})[row.name] = untagged(msgspec.json.decode(row.value))
+    return found
+
+
 def record_called(connection: sa.Connection, project_id: int, name: str, at: int | None = None) -> str | None:
     """The id of the record that another system's name means, now or at a position."""
     table = tables.names

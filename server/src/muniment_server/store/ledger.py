@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +63,18 @@ def _commands(connection: sa.Connection, project_id: int, after: int, until: int
     )
     for row in connection.execute(query):
         yield Located(row.position, row.time, row.actor, row.action, "commands", row.payload_hash, "ledger")
+
+
+def times(connection: sa.Connection, project_id: int, positions: Iterable[int]) -> dict[int, datetime]:
+    """When the commands entries at some positions were committed."""
+    wanted = sorted(set(positions))
+    found: dict[int, datetime] = {}
+    for start in range(0, len(wanted), 10_000):
+        query = sa.select(ledger.c.position, ledger.c.time).where(
+            ledger.c.project_id == project_id, ledger.c.position.in_(wanted[start : start + 10_000])
+        )
+        found.update((row.position, row.time) for row in connection.execute(query))
+    return found
 
 
 def points_payload_hash(salt: bytes, position: int, run: str, count: int, digest: bytes) -> bytes:

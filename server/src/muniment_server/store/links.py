@@ -35,6 +35,22 @@ def holds(connection: sa.Connection, project_id: int, key: LinkKey) -> bool:
     return connection.execute(query).first() is not None
 
 
+def into(connection: sa.Connection, project_id: int, numbers: Sequence[int], type_: str) -> list[tuple[int, int, str]]:
+    """(downstream, upstream, role) of the links of a type that lead to records now, in the order of their making."""
+    found: list[tuple[int, int, str]] = []
+    for start in range(0, len(numbers), _AT_ONCE):
+        query = (
+            sa.select(links.c.downstream, links.c.upstream, links.c.role)
+            .where(
+                links.c.project_id == project_id, links.c.type == type_, links.c.valid_to.is_(None),
+                links.c.downstream.in_(numbers[start : start + _AT_ONCE]),
+            )
+            .order_by(links.c.downstream, links.c.valid_from, links.c.upstream, links.c.role)
+        )  # fmt: skip
+        found.extend((row.downstream, row.upstream, row.role) for row in connection.execute(query))
+    return found
+
+
 class Waiting(Protocol):
     """A draft, as far as links are concerned."""
 

@@ -113,6 +113,18 @@ class Reader:
             found.update((row.no, current.to_record(kind, row)) for row in self.connection.execute(query))
         return found
 
+    def numbers(self, ids: Iterable[str]) -> dict[str, int]:
+        """The numbers of records by their ids; of those there are."""
+        wanted = sorted(set(ids))
+        found: dict[str, int] = {}
+        for start in range(0, len(wanted), 10_000):
+            query = sa.select(records.c.id, records.c.no).where(
+                records.c.project_id == self.project_id, records.c.id.in_(wanted[start : start + 10_000]),
+                visible(self.scope, records.c.project_id),
+            )  # fmt: skip
+            found.update((row.id, row.no) for row in self.connection.execute(query))
+        return found
+
     def names(self, kind: str, numbers: list[int]) -> dict[int, Any]:
         """What it takes to name records of a kind, by their numbers: rows with no more than that."""
         table = KINDS[kind].table

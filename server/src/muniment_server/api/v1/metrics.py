@@ -24,7 +24,7 @@ class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     from_step: _Int | None = None
     to_step: _Int | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=metrics.SERIES_PAGE)] = metrics.SERIES_PAGE
-    page: str = "0"
+    page: str | None = None
     as_of: str | None = None
 
 
@@ -50,7 +50,7 @@ async def get_series(call: Call) -> Series:
     query: SeriesQuery = call.query
     return await asyncio.to_thread(
         metrics.series, call.workspace, call.scope, call.project, call.path["run"], query.key,
-        steps=(query.from_step, query.to_step), limit=query.limit, after=metrics.page_start(query.page),
+        steps=(query.from_step, query.to_step), limit=query.limit, page=query.page,
         as_of=query.as_of, packed=call.packed,
     )  # fmt: skip
 

@@ -45,20 +45,27 @@ def _here(source: Source, table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def _of_datasets(source: Source, name: str, predicate: Predicate) -> sa.ColumnElement[bool]:
-    """`name` is that of a dataset, its namespace, or a version."""
+    """`name` is that of a dataset, its namespace, a version, its digest, or the role in which it was used."""
     owners = sa.select(datasets.c.id).where(_here(source, datasets))
     if source.kind == "dataset_version":
         return source.table.c.dataset.in_(owners.where(predicate(datasets.c[name])))
-    if name == "version":
-        versions = _versions(source, predicate(dataset_versions.c.version))
+    if name == "role":
+        every = _versions(source, sa.true())
+        return source.table.c.no.in_(_using(source, every).where(predicate(links.c.role)))
+    if name in {"version", "digest"}:
+        versions = _versions(source, predicate(dataset_versions.c[name]))
     else:
         versions = _versions(source, dataset_versions.c.dataset.in_(owners.where(predicate(datasets.c[name]))))
     if source.kind == "evaluation":
         return source.table.c.dataset_version.in_(versions.with_only_columns(dataset_versions.c.id))
-    used = sa.select(links.c.downstream).where(
+    return source.table.c.no.in_(_using(source, versions))
+
+
+def _using(source: Source, versions: sa.Select[Any]) -> sa.Select[Any]:
+    """The runs that used any of some versions of datasets."""
+    return sa.select(links.c.downstream).where(
         _here(source, links), links.c.type == "used", links.c.upstream.in_(versions)
     )
-    return source.table.c.no.in_(used)
 
 
 def _versions(source: Source, condition: Any) -> sa.Select[Any]:

@@ -1,0 +1,1 @@
+"""Between MLflow's records and Muniment's, both ways; pure."""

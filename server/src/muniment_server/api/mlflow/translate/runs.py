@@ -1,0 +1,175 @@
+"""Runs as MLflow spells them, and what its requests about runs mean here."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from muniment.model.metric import WireNumber
+from muniment.model.mlflow import (
+    CONTEXT,
+    FACET,
+    PARENT_RUN,
+    RUN_NAME,
+    STATES,
+    STATUSES,
+    code_of,
+    milliseconds,
+    model_id,
+    moment,
+)
+from muniment.model.run import NewRun, Run, RunChange, RunData
+from muniment_server.api.mlflow.translate.experiments import tags as pairs
+from muniment_server.api.mlflow.translate.places import Place
+from muniment_server.services.details import RunDetails, Used
+
+OUTPUT = f"{FACET}.output/"
+"""How the names of facets begin that say at which step a run logged a model."""
+INPUT = f"{FACET}.input/"
+"""How the names of facets begin that keep the tags of a dataset that a run used, but for the one that is its role."""
+
+
+def new_run(given: Mapping[str, Any], tags: dict[str, str], experiment: str, parent: str | None) -> NewRun:
+    """What a request to start a run means.
+
+    Args:
+        given: its fields.
+        tags: among them, by key.
+        experiment: the id of the experiment.
+        parent: the run that it is nested in, if that is one.
+    """
+    kept = {key: value for key, value in tags.items() if key != RUN_NAME}
+    start = given.get("start_time")
+    return NewRun(
+        experiment=experiment,
+        name=given.get("run_name") or tags.get(RUN_NAME) or None,
+        user=given.get("user_id") or None,
+        code=code_of(tags),
+        parent=parent,
+        started_at=None if start is None else moment(start),
+        tags=kept,
+    )
+
+
+def change(given: Mapping[str, Any]) -> RunChange:
+    """What a request to change a run means."""
+    said: dict[str, Any] = {}
+    if given.get("run_name"):
+        said["name"] = given["run_name"]
+    if given.get("status") in STATES:
+        said["state"] = STATES[given["status"]]
+    if "end_time" in given:
+        said["ended_at"] = moment(given["end_time"])
+    return RunChange(**said)
+
+
+def info(run: Run, place: Place, details: RunDetails | None = None) -> dict[str, Any]:
+    """What MLflow tells of a run itself."""
+    said = details.facets.get(FACET, {}) if details else {}
+    made: dict[str, Any] = {
+        "run_uuid": run.id,
+        "experiment_id": place.number,
+        "run_name": run.name,
+        "user_id": run.user or "",
+        "status": STATUSES[run.state],
+        "start_time": milliseconds(run.started_at or run.created_at),
+    }
+    if run.ended_at is not None:
+        made["end_time"] = milliseconds(run.ended_at)
+    made["artifact_uri"] = said.get("artifact_uri") or artifact_uri(place, run.id)
+    made["lifecycle_stage"] = "active" if run.lifecycle == "active" else "deleted"
+    made["run_id"] = run.id
+    return made
+
+
+def artifact_uri(place: Place, run: str) -> str:
+    """Where a run's artifacts go."""
+    base, mark, rest = place.artifacts.partition("?")
+    return f"{base.rstrip('/')}/{run}/artifacts{mark}{rest}"
+
+
+def to_mlflow(found: RunData, place: Place, details: RunDetails) -> dict[str, Any]:
+    """A whole run."""
+    data: dict[str, Any] = {}
+    if found.metrics:
+        data["metrics"] = [
+            {"key": key, "value": number(one.last), "timestamp": one.last_timestamp, "step": one.last_step}
+            for key, one in found.metrics.items()
+        ]
+    if found.params:
+        data["params"] = pairs(found.params)
+    data["tags"] = pairs({**found.tags, RUN_NAME: found.run.name})
+    inputs: dict[str, Any] = {}
+    if details.datasets:
+        inputs["dataset_inputs"] = [_dataset_input(used, details.facets) for used in details.datasets]
+    if details.models:
+        inputs["model_inputs"] = [{"model_id": model_id(model)} for model in details.models]
+    outputs = [
+        {"model_id": name.removeprefix(OUTPUT), "step": said["step"]}
+        for name, said in details.facets.items()
+        if name.startswith(OUTPUT)
+    ]
+    return {
+        "info": info(found.run, place, details),
+        "data": data,
+        "inputs": inputs,
+        "outputs": {"model_outputs": outputs} if outputs else {},
+    }
+
+
+def _dataset_input(used: Used, facets: Mapping[str, Any]) -> dict[str, Any]:
+    tags = dict(facets.get(f"{INPUT}{used.version.id}", {}))
+    if used.role:
+        tags = {CONTEXT: used.role, **tags}
+    made: dict[str, Any] = {"tags": pairs(tags)} if tags else {}
+    return {**made, "dataset": dataset(used)}
+
+
+def dataset(used: Used) -> dict[str, str]:
+    """A dataset as it was logged, or as it would have been."""
+    said = used.facets.get(FACET, {})
+    source = said.get("source") or next((source.uri for source in used.version.sources), "")
+    made = {
+        "name": used.dataset.name,
+        "digest": used.version.digest or used.version.version,
+        "source_type": said.get("source_type", "") or "unknown",
+        "source": source,
+    }
+    for name in ("schema", "profile"):
+        if said.get(name):
+            made[name] = said[name]
+    return made
+
+
+def number(value: WireNumber) -> float | str:
+    """A metric's value; what is infinite is as large as a double can be, as MLflow's server has it."""
+    if isinstance(value, str):
+        return "NaN" if value == "NaN" else math.copysign(sys.float_info.max, float(value))
+    return value
+
+
+def points(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Points as columns, the fields of our own request."""
+    series: dict[str, int] = {}
+    key = [series.setdefault(metric["key"], len(series)) for metric in metrics]
+    return {
+        "series": list(series),
+        "key": key,
+        "value": [wire(metric["value"]) for metric in metrics],
+        "step": [metric.get("step", 0) for metric in metrics],
+        "timestamp": [metric["timestamp"] for metric in metrics],
+    }
+
+
+def wire(value: float) -> WireNumber:
+    """A double as our own requests spell it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def parent_of(tags: Mapping[str, str]) -> str | None:
+    """The run that tags say a run is nested in."""
+    return tags.get(PARENT_RUN) or None

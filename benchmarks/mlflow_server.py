@@ -58,6 +58,7 @@ class MLflowServer:
             self.process = subprocess.Popen(
                 command, env={**environment, TOKEN: token}, cwd=folder, stdout=out, stderr=out
             )
+        self._log = log
         try:
             self._wait()
         except BaseException:
@@ -110,4 +111,5 @@ class MLflowServer:
                 time.sleep(0.1)
             else:
                 return
-        raise RuntimeError("the server of MLflow did not start")
+        said = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+        raise RuntimeError(f"the server of MLflow did not start: {' '.join(said[-3:])[-600:]}")

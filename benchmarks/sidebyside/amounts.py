@@ -59,7 +59,7 @@ FULL = Amounts(
     theirs=Load(batches=64, singles=300, runs=60, series=100_000, disk=50_000, client_runs=20, client_singles=100),
 )  # fmt: skip
 QUICK = Amounts(
-    repetitions=1, runs=1_000, width=20, chart=100_000, fetches=3, budget=2.0,
-    ours=Load(batches=80, singles=200, runs=40, series=100_000, disk=100_000, client_runs=5, client_singles=20),
-    theirs=Load(batches=8, singles=40, runs=8, series=50_000, disk=8_000, client_runs=3, client_singles=10),
+    repetitions=1, runs=400, width=20, chart=20_000, fetches=3, budget=2.0,
+    ours=Load(batches=80, singles=200, runs=40, series=50_000, disk=20_000, client_runs=3, client_singles=10),
+    theirs=Load(batches=8, singles=20, runs=5, series=26_000, disk=4_000, client_runs=2, client_singles=5),
 )  # fmt: skip

@@ -105,14 +105,8 @@ class Bench:
 
     def page(self, side: Side, *, row: Row, question: dict[str, object]) -> None:
         """A page of runs."""
-        side.rest()
         raw = protocol.search(side.experiment(filling.SEARCHED), question)
-        before = side.server.processor
-        seconds, answer = wire.fetch(side.port, raw, self.amounts.fetches, self.amounts.budget)
-        aside = {"answers": len(seconds), "KB of an answer": len(answer) / 1_000}
-        if len(seconds) > 1:
-            aside["processor ms of the server"] = 1_000 * (side.server.processor - before) / (len(seconds) + 1)
-        self._add(row, side, 1_000 * statistics.median(seconds), aside)
+        self._ask(side, row, raw)
 
     def read(self, side: Side) -> None:
         """A whole series, as the client reads it."""
@@ -124,11 +118,20 @@ class Bench:
         self._add(rows.READ, side, length / driven.seconds, {"points": length})
 
     def chart(self, side: Side) -> None:
-        """A chart of a long series."""
-        side.rest()
+        """A chart of a long series, after something was written; and the same chart once more."""
         raw = protocol.chart(filling.series_id(self.amounts.chart))
+        self._ask(side, rows.chart(self.amounts.chart), raw)
         seconds, _ = wire.fetch(side.port, raw, self.amounts.fetches, self.amounts.budget)
-        self._add(rows.chart(self.amounts.chart), side, 1_000 * statistics.median(seconds), {"answers": len(seconds)})
+        self._add(rows.CHART_AGAIN, side, 1_000 * statistics.median(seconds), {"answers": len(seconds)})
+
+    def _ask(self, side: Side, row: Row, raw: bytes) -> None:
+        """A question, asked some times while points are logged to another run."""
+        (other,) = self._new_runs(side, 1)
+        side.rest()
+        talk = protocol.disturbed_talk(raw, other, self.amounts.fetches, self.amounts.budget)
+        seconds = wire.drive(side.port, [talk]).latencies[1::2]
+        seconds = seconds[1:] or seconds
+        self._add(row, side, 1_000 * statistics.median(seconds), {"answers": len(seconds)})
 
     def client(self, side: Side) -> None:
         """MLflow's own client, in a process of its own."""
@@ -198,15 +201,18 @@ def disk(engine: str, side: Side, store: Store, amounts: Amounts, report: Report
         report: where figures go.
     """
     count = (amounts.ours if side.is_ours else amounts.theirs).disk
-    experiment = side.experiment(_WRITTEN)
+    experiment, made = side.experiment(_WRITTEN), []
     for row, single in ((rows.DISK_64, False), (rows.DISK_32, True)):
         asked = {"experiment_id": experiment, "run_name": row.short, "start_time": protocol.EPOCH}
-        run = msgspec.json.decode(side.ask("POST", "runs/create", asked))["run"]["info"]["run_id"]
-        before, side = store.weigh(side)
+        answer = msgspec.json.decode(side.ask("POST", "runs/create", asked))
+        made.append((row, single, answer["run"]["info"]["run_id"]))
+    before, side = store.weigh(side)
+    for row, single, run in made:
         wire.drive(side.port, [[protocol.log_batch(run, 1, at, single=single) for at in range(count // 1_000)]])
         after, side = store.weigh(side)
         aside: dict[str, float] = {"points": count}
         weight = (after - before) / count
         report.add(engine, row.name, side.name, row.unit, weight, more_is_better=False, aside=aside)
+        before = after
     side.experiments[_WRITTEN] = experiment
     return side

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -103,6 +104,23 @@ def history_talk(run: str) -> wire.Talk:
     answer = yield get("metrics/get-history", **query)
     while (found := _TOKEN.search(answer, max(0, len(answer) - 2_000))) is not None:
         answer = yield get("metrics/get-history", **query, page_token=found[1].decode())
+
+
+def disturbed_talk(raw: bytes, other: str, times: int, budget: float) -> wire.Talk:
+    """Asks a question again and again, with a point logged to another run before each: nothing stays as it was.
+
+    Args:
+        raw: the question.
+        other: the run that is logged to.
+        times: after one that warms up.
+        budget: seconds after which it is not asked again.
+    """
+    begun = time.perf_counter()
+    for number in range(times + 1):
+        yield log_metric(other, number)
+        yield raw
+        if time.perf_counter() - begun > budget:
+            return
 
 
 def chart(run: str) -> bytes:

@@ -220,6 +220,10 @@ def _how(amounts: dict[str, Any], settings: dict[str, Any]) -> Iterator[str]:
         f"{amounts['chart']:,} points on both sides; every point of an answer must be one that was logged."
     )
     yield (
+        "Before each question for a page or a chart, a point is logged to another run, so that no answer can be kept "
+        "from the time before; *once more* asks again without that."
+    )
+    yield (
         f"Bytes on disk: {ours['disk']:,} points for Muniment, {theirs['disk']:,} for MLflow, logged over the protocol "
         "to an empty store; the whole database less what it was before. Muniment's keeper has sealed and packed; "
         "PostgreSQL has written all tables anew (`VACUUM FULL`) on both sides."
@@ -239,5 +243,5 @@ _LIMITS = (
     "On PostgreSQL both wait for the same commit.",
     "Client, server and database share the machine's cores. On more cores both servers gain, MLflow with more workers.",
     "Nothing crosses a network.",
-    "The runs that are searched were finished before and are not written to meanwhile.",
+    "Pages and charts are asked for while other runs get points, but not while many clients write.",
 )

@@ -201,8 +201,8 @@ class MLflowStore:
         folder = self.home.folder / "mlflow"
         folder.mkdir(exist_ok=True)
         server = MLflowServer(
-            self._python, self.url, folder, self.home.folder / "mlflow.log", environment=self._environment,
-            workers=workers,
+            self._python, self.url.replace("postgresql:", "postgresql+psycopg2:", 1), folder,
+            self.home.folder / "mlflow.log", environment=self._environment, workers=workers,
         )  # fmt: skip
         return _MLflowSide(name_of(workers), server)
 

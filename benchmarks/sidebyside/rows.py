@@ -134,6 +134,6 @@ def every(runs: int, points: int) -> list[Row]:
         points: of the series that is drawn.
     """
     return [
-        BATCH_1, BATCH_20, SINGLE, RUN_1, RUN_8, *page(runs).values(), READ, chart(points), CHART_AGAIN, DISK_64, DISK_32,
-        MEMORY_PEAK, MEMORY_END, CLIENT_SINGLE, CLIENT_RUN, CLIENT_SEARCH, CLIENT_READ,
+        BATCH_1, BATCH_20, SINGLE, RUN_1, RUN_8, *page(runs).values(), READ, chart(points), CHART_AGAIN, DISK_64,
+        DISK_32, MEMORY_PEAK, MEMORY_END, CLIENT_SINGLE, CLIENT_RUN, CLIENT_SEARCH, CLIENT_READ,
     ]  # fmt: skip

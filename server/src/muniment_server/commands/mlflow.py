@@ -18,6 +18,7 @@ from muniment_server.annexes import keeper
 from muniment_server.annexes.connectors.mlflow import importing
 from muniment_server.annexes.connectors.mlflow.database import Database
 from muniment_server.annexes.connectors.mlflow.importing import Imported, Report
+from muniment_server.annexes.connectors.mlflow.server import Server
 from muniment_server.annexes.connectors.mlflow.shapes import Source
 from muniment_server.commands.options import StoreOption, TrustOption, store_url
 from muniment_server.services.workspace import DEFAULT_PROJECT, Workspace
@@ -44,6 +45,7 @@ def bring(
     place: PlaceOption = None,
     trust: TrustOption = None,
     workspace: WorkspaceOption = "default",
+    again: Annotated[bool, typer.Option("--again", help="Look at all of it, not only at what has changed.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Bring everything that an MLflow server or its database has into a project.
@@ -60,7 +62,7 @@ def bring(
     try:
         with _opened(store, place, trust) as opened:
             owner = opened.owner_scope
-            done = _with_bar(lambda report: importing.bring(opened, owner, project, source, report))
+            done = _with_bar(lambda report: importing.bring(opened, owner, project, source, report, again=again))
             keeper.seal(opened)
             keeper.compact(opened)
     finally:
@@ -72,6 +74,8 @@ def bring(
 
 
 def _source(uri: str, workspace: str) -> Source:
+    if uri.partition(":")[0] in {"http", "https"}:
+        return Server(uri, workspace)
     return Database(uri, workspace)
 
 

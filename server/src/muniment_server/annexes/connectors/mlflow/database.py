@@ -175,9 +175,8 @@ class Database:
 
     def _counts(self, ids: list[str]) -> dict[str, int]:
         run = sa.column("run_uuid", sa.String)
-        query: sa.Select[Any] = (
-            sa.select(run, sa.func.count()).select_from(sa.table("metrics")).where(run.in_(ids)).group_by(run)
-        )
+        columns: list[Any] = [run, sa.func.count()]
+        query = sa.select(*columns).select_from(sa.table("metrics")).where(run.in_(ids)).group_by(run)
         return {row[0]: int(row[1]) for row in self._rows(query)}
 
     def _inputs(self, ids: list[str]) -> dict[str, list[Input]]:
@@ -215,6 +214,10 @@ class Database:
             for row in sorted(map(tuple, self._rows(query))):
                 found[row[0], row[1]].append(ModelLink(model=row[2], step=row[3] or 0))
         return found
+
+    def whole(self, runs: Sequence[Run]) -> list[Run]:
+        """The same runs: a page tells everything."""
+        return list(runs)
 
     def points(self, runs: Sequence[Run]) -> Iterable[Portion]:
         """The metric history of some runs."""

@@ -63,10 +63,21 @@ KINDS = (
 """What is counted, in the order in which it is told."""
 
 
-def bring(workspace: Workspace, scope: Scope, project: str, source: Source, report: Report) -> Imported:
-    """Bring everything that a source has into a project; what is there already stays as it is."""
+def bring(
+    workspace: Workspace, scope: Scope, project: str, source: Source, report: Report, *, again: bool = False
+) -> Imported:
+    """Bring everything that a source has into a project; what is there already stays as it is.
+
+    Args:
+        workspace: the store.
+        scope: who imports.
+        project: where to.
+        source: where from.
+        report: is told how far it is.
+        again: look at what has not changed too.
+    """
     began = time.monotonic()
-    importing = _Import(workspace, scope, project, source, report)
+    importing = _Import(workspace, scope, project, source, report, again=again)
     try:
         importing.everything()
     finally:
@@ -81,9 +92,11 @@ def bring(workspace: Workspace, scope: Scope, project: str, source: Source, repo
 
 
 class _Import:
-    def __init__(self, workspace: Workspace, scope: Scope, project: str, source: Source, report: Report) -> None:
+    def __init__(
+        self, workspace: Workspace, scope: Scope, project: str, source: Source, report: Report, *, again: bool
+    ) -> None:
         self.workspace, self.scope, self.project, self.source, self.report = workspace, scope, project, source, report
-        self.intake = Intake(workspace, scope, project, f"mlflow:{source.identity}")
+        self.intake = Intake(workspace, scope, project, f"mlflow:{source.identity}", again=again)
         self.found: Counter[str] = Counter()
         self._experiments: dict[str, str] = {}
         """The ids that experiments have here, by those that they have there."""
@@ -157,28 +170,32 @@ class _Import:
 
     def _bring_runs(self, page: list[Run]) -> None:
         marks = self.intake.marks([f"run {run.id}" for run in page])
-        changed: list[tuple[Run, int]] = []
+        changed: dict[str, int] = {}
         for run in page:
-            self._count(run)
             mark = fingerprint([RELEASE, run])
             if marks.get(f"run {run.id}") != mark:
-                changed.append((run, mark))
+                changed[run.id] = mark
             else:
+                self._count(run)
                 self._seen.add(run.id)
                 self._progress(run.points or 0)
-        if not changed:
-            return
-        here = self.intake.here([run.id for run, _ in changed])
-        begins: list[Bundle] = []
+        if changed:
+            self._bring_changed(self.source.whole([run for run in page if run.id in changed]), changed)
+
+    def _bring_changed(self, runs: list[Run], marks: dict[str, int]) -> None:
+        here = self.intake.here([run.id for run in runs])
+        waiting: list[Bundle] = []
         ends: list[Bundle] = []
-        for run, mark in changed:
-            made = self._bundles(run, mark)
+        taken: list[Run] = []
+        for run in runs:
+            self._count(run)
+            made = self._bundles(run, marks[run.id])
             if made is not None:
-                begins.append(made[0])
+                waiting.append(made[0])
                 ends.append(made[1])
-        taken = {bundle.name for bundle in begins}
-        waiting, size = begins, 0
-        for portion in self.source.points([run for run, _ in changed if f"run {run.id}" in taken]):
+                taken.append(run)
+        size = 0
+        for portion in self.source.points(taken):
             for batch in self._batches(portion, recorded=portion.run in here):
                 waiting.append(Bundle(f"run {portion.run}", [steps.of_points(portion.run, batch)]))
                 size += len(batch.columns)

@@ -186,6 +186,10 @@ class Source(Protocol):
         """All runs, those that began first before those that began later, in pages."""
         ...
 
+    def whole(self, runs: Sequence[Run]) -> list[Run]:
+        """The same runs with everything that a page does not tell; without those that are gone."""
+        ...
+
     def points(self, runs: Sequence[Run]) -> Iterable[Portion]:
         """The metric history of some runs; a run's portions follow each other."""
         ...

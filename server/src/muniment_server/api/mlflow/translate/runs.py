@@ -107,7 +107,7 @@ def to_mlflow(found: RunData, place: Place, details: RunDetails) -> dict[str, An
     if details.models:
         inputs["model_inputs"] = [{"model_id": model_id(model)} for model in details.models]
     outputs = [
-        {"model_id": name.removeprefix(OUTPUT), "step": said["step"]}
+        {"model_id": said["model_id"], "step": said["step"]}
         for name, said in details.facets.items()
         if name.startswith(OUTPUT)
     ]

@@ -14,6 +14,7 @@ from muniment_server.api.routing import Call, Method, Protocol, Route, Sent
 from muniment_server.policy.access import Permission
 from muniment_server.services.workspace import DEFAULT_PROJECT
 
+JSON = "application/json"
 WORKSPACE_HEADER = "x-mlflow-workspace"
 """Names the project, where the path does not."""
 
@@ -47,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         message: the fields of the request.
         checks: what is checked of them, in order.
         prefixes: where the path stands.
+        plain: what most requests are, and their handler; it answers None to leave one to the other handler.
     """
 
     method: Method
@@ -56,6 +58,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     message: Message = {}
     checks: tuple[Check, ...] = ()
     prefixes: tuple[str, ...] = TRACKING
+    plain: tuple[type[msgspec.Struct], Callable[[Call, Any], Awaitable[Any]]] | None = None
 
     def routes(self) -> list[Route]:
         """The routes of this operation, one for each prefix."""
@@ -71,9 +74,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _adapted(endpoint: Endpoint) -> Callable[[Call], Awaitable[Sent]]:
+    decoder = None if endpoint.plain is None else msgspec.json.Decoder(endpoint.plain[0])
+
     async def handle(call: Call) -> Sent:
         try:
-            answer = await endpoint.handler(call, _given(endpoint, call))
+            if endpoint.permission is not Permission.PUBLIC:
+                call.workspace.project(call.scope, project_of(call), endpoint.permission)
+            answer = None
+            if endpoint.plain is not None and decoder is not None and call.headers.get("content-type") == JSON:
+                plain = _decoded(decoder, call.body)
+                answer = None if plain is None else await endpoint.plain[1](call, plain)
+            if answer is None:
+                answer = await endpoint.handler(call, _given(endpoint, call))
         except Refusal as refusal:
             return sent(refusal)
         except MunimentError as error:
@@ -84,6 +96,13 @@ def _adapted(endpoint: Endpoint) -> Callable[[Call], Awaitable[Sent]]:
     handle.__doc__ = endpoint.handler.__doc__
     handle.__module__ = endpoint.handler.__module__
     return handle
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _given(endpoint: Endpoint, call: Call) -> Given:

@@ -1,0 +1,102 @@
+"""Use cases of what a run read and wrote, told by producers who know datasets by name and digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from muniment.model.dataset import NewDataset, NewDatasetVersion
+from muniment.model.errors import Conflict, InvalidInput
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services import datasets, facets, links, runs
+from muniment_server.services.references import writable
+from muniment_server.services.workspace import Change, Workspace
+from muniment_server.store.draft import Draft
+from muniment_server.store.held import Held
+
+
+class NewInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset that a run used.
+
+    Attributes:
+        dataset: made if it is not there.
+        version: known by its digest; made if it is not there.
+        role: in which it was used.
+        about: a facet of the version, by name, if it is made now.
+        said: a facet of the run; its name is followed by the version's id.
+    """
+
+    dataset: NewDataset
+    version: NewDatasetVersion
+    role: str
+    about: Mapping[str, dict[str, Any]] = {}
+    said: Mapping[str, dict[str, Any]] = {}
+
+
+def log(
+    workspace: Workspace, scope: Scope, project: str, run: str, given: Sequence[NewInput], models: Sequence[str]
+) -> Change[links.Linked]:
+    """Prepare that a run used datasets and versions of models, given by their ids.
+
+    A version that is there under the digest with other content stays as it is; what it was said to be now stands in a
+    facet of the run, ``conflict/`` and the version's id.
+    """
+    ref = workspace.project(scope, project, Permission.WRITE)
+    for item in given:
+        datasets.check_new(item.dataset)
+        datasets.check_version(item.version)
+
+    def act(draft: Draft) -> links.Linked:
+        held = runs.writable(draft, run)
+        count = sum(_log_in(draft, held, item) for item in given)
+        for model in models:
+            version = writable(draft, model, "model_version", "models")
+            count += draft.add_link(version, held, "used", "", None, "explicit")
+        return links.Linked(changed=count, position=draft.last_position)
+
+    return Change(ref.no, scope.principal, "run.inputs", act)
+
+
+def _log_in(draft: Draft, run: Held, item: NewInput) -> bool:
+    owner = datasets.create_in(draft, item.dataset)
+    there = None if item.version.digest is None else draft.find_digest(owner.id, item.version.digest)
+    try:
+        version = datasets.create_version_in(draft, owner.id, item.version)
+    except Conflict:
+        assert there is not None
+        version = there.record  # type: ignore[assignment]
+        facets.set_facet_in(draft, run.record.id, f"conflict/{version.id}", msgspec.to_builtins(item.version))
+    held = draft.find("dataset_version", version.id)
+    assert held is not None
+    for name, value in item.about.items():
+        if there is None:
+            facets.set_facet_in(draft, version.id, name, value)
+    for name, value in item.said.items():
+        facets.set_facet_in(draft, run.record.id, f"{name}{version.id}", value)
+    return draft.add_link(held, run, "used", item.role, None, "explicit")
+
+
+def log_models(
+    workspace: Workspace, scope: Scope, project: str, run: str, made: Mapping[str, dict[str, Any]], facet: str
+) -> Change[links.Linked]:
+    """Prepare that a run wrote versions of models, by their ids, with what is said of each in a facet of the run.
+
+    A model that the run also read stays its input: nothing can be its own ancestor.
+    """
+    ref = workspace.project(scope, project, Permission.WRITE)
+
+    def act(draft: Draft) -> links.Linked:
+        held = runs.writable(draft, run)
+        count = 0
+        for model, value in made.items():
+            version = writable(draft, model, "model_version", "models")
+            try:
+                count += draft.add_link(held, version, "generated", "", None, "explicit")
+            except InvalidInput:
+                count += 0
+            facets.set_facet_in(draft, held.record.id, f"{facet}{model}", value)
+        return links.Linked(changed=count, position=draft.last_position)
+
+    return Change(ref.no, scope.principal, "run.outputs", act)

@@ -42,7 +42,7 @@ def of(workspace: Workspace, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
                 "names": [name.name for name in othernames.of_record(workspace, scope, project, record.id).names],
             }
             if kind == "run":
-                about |= {"params": one.params, "series": series(workspace, project, record.id)}
+                about |= {"params": one.params, "series": series(workspace, record.id)}
             made[kind][names.get(record.id, record.id)] = about
     made["links"] = _links(workspace, project, names)
     return made
@@ -64,7 +64,7 @@ def _named(value: Any, names: dict[str, str]) -> Any:
     return value
 
 
-def series(workspace: Workspace, project: str, run: str) -> dict[str, list[tuple[int, int, str]]]:
+def series(workspace: Workspace, run: str) -> dict[str, list[tuple[int, int, str]]]:
     """Every point of a run, values as their exact text."""
     with workspace.store.read() as connection:
         number = connection.execute(

@@ -18,8 +18,18 @@ def register(app: typer.Typer) -> None:
     app.command("verify")(verify.verify)
     app.command("collect")(collect.collect)
     app.command("demo")(demo.demo)
-    app.add_typer(ways("Write a project out.", folder=portable.export), name="export")
-    app.add_typer(ways("Bring a project in.", folder=portable.import_, mlflow=mlflow.bring), name="import")
+    app.add_typer(
+        ways("Write a project out: into a folder, or to another system.", folder=portable.export, mlflow=mlflow.take),
+        name="export",
+    )
+    app.add_typer(
+        ways(
+            "Bring a project in: from a folder that was exported, or from another system.",
+            folder=portable.import_,
+            mlflow=mlflow.bring,
+        ),
+        name="import",
+    )
     app.command("backup")(backup.backup)
     app.command("restore")(backup.restore)
     app.command("doctor")(doctor.doctor)

@@ -61,8 +61,10 @@ def of_columns(made: columns.Columns) -> PointsBatch:
     return repeats.prepare(made)
 
 
-def recorded(workspace: Workspace, scope: Scope, project: str, run_id: str, keys: set[str]) -> dict[str, SeriesColumns]:
-    """What is recorded of some metrics of a run, as columns; {} if there is no such run."""
+def recorded(
+    workspace: Workspace, scope: Scope, project: str, run_id: str, keys: set[str] | None
+) -> dict[str, SeriesColumns]:
+    """What is recorded of some metrics of a run, or all, as columns; {} if there is no such run."""
     ref = workspace.project(scope, project, Permission.READ)
     with workspace.store.read() as connection:
         try:

@@ -191,7 +191,8 @@ def _run_facet(where: str, given: Run) -> Step:
             facets.check_facet(mlflow.FACET, value)
             facets.set_facet_in(draft, given.id, mlflow.FACET, value)
         for link in given.models_out:
-            facets.set_facet_in(draft, given.id, f"{OUTPUT}{link.model}", {"step": link.step})
+            name = f"{OUTPUT}{mlflow.version_id(link.model) or link.model}"
+            facets.set_facet_in(draft, given.id, name, {"model_id": link.model, "step": link.step})
         return 0
 
     return Step("facets", where, act)

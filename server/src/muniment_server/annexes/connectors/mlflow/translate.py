@@ -27,8 +27,10 @@ def experiment_name(identity: str, experiment: str) -> OtherName:
 
 def experiment_facet(given: Experiment) -> dict[str, Any]:
     """What is kept of an experiment word for word."""
+    default = given.location.rstrip("/").endswith(f"/{given.id}")  # where that server puts what nobody gave a place
     return _said({
-        "artifact_location": given.location, "creation_time": given.created, "last_update_time": given.updated,
+        "artifact_location": "" if default else given.location, "creation_time": given.created,
+        "last_update_time": given.updated,
     })  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def agreeing(change: Damage) -> Damage:
     def damage(folder: Path) -> None:
         change(folder)
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        manifest["files"] = {path: msgspec.to_builtins(folders.measured(folder / path)) for path in manifest["files"]}
+        manifest["files"] = {path: msgspec.to_builtins(bundles.measured(folder / path)) for path in manifest["files"]}
         (folder / "manifest.json").write_text(json.dumps(manifest))
 
     return damage

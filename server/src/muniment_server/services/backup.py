@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from muniment.model.errors import Conflict, InvalidInput, NotFound, SchemaMismatch
-from muniment_server.services.folders import (
+from muniment_server.services.bundles import (
     SECONDS,
     File,
     Report,

@@ -1,128 +1,112 @@
-"""Folders that are there whole or not at all, and what their files are: for backups and exports alike."""
+"""Artifacts of a record as a tree: its paths are files, and what stands before a slash in them is a folder."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import hashlib
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from muniment.model.errors import Conflict, InvalidInput, StoreFull, Unavailable
+from muniment.model.artifact import check_path
+from muniment.model.errors import Conflict
+from muniment_server.policy.access import Permission, Scope
+from muniment_server.services import catalog
+from muniment_server.services.artifacts import FIXED, holder_of, keeper_of
+from muniment_server.services.workspace import Change, Workspace
+from muniment_server.store import belongings
+from muniment_server.store.draft import Draft
+from muniment_server.store.held import Held
+from muniment_server.store.kinds import kind_of
+from muniment_server.store.reader import Reader
 
-SECONDS = 86_400.0
-"""A snapshot for as long as it takes."""
-PIECE = 1 << 20
-_FULL = frozenset((errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
-Report = Callable[[str, int, int], None]
-"""Hears what is being done, how far it is, and of how much."""
+AT_ONCE = 1_000
+"""Artifacts taken away in one transaction."""
 
 
-class File(msgspec.Struct, frozen=True):
-    """One file of a folder; its sha256 in hex."""
+class Entry(msgspec.Struct, frozen=True):
+    """Something in a folder.
 
-    sha256: str
-    bytes: int
+    Attributes:
+        name: of it alone.
+        size: bytes of a file; None is a folder.
+    """
+
+    name: str
+    size: int | None
 
 
-@contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which gets its name once the block ends well.
+def holder(workspace: Workspace, scope: Scope, project: str, record: str) -> Any:
+    """The record that has artifacts, or may have.
 
     Raises:
-        Conflict: the folder is there, or somebody else makes it at the moment.
-        StoreFull: there is no room for it.
+        NotFound, Gone, InvalidInput: as `artifacts.holder_of`.
     """
-    if folder.exists():
-        raise Conflict(f"{folder} is there already; name a folder that is not", field="folder")
-    making = folder.with_name(f".{folder.name}.part")
-    with room_for(folder):
-        making.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            making.mkdir(mode=0o700)
-        lock = os.open(making, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise Conflict(f"{folder} is being made by another process; wait for it", field="folder") from None
-            for left in making.iterdir():  # by one that was killed
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-            try:
-                yield making
-                for path in (*making.rglob("*"), making):
-                    flush(path)
-                making.rename(folder)
-            except BaseException:
-                shutil.rmtree(making, ignore_errors=True)
-                raise
-            flush(folder.parent)
-        finally:
-            os.close(lock)
+    return catalog.read(workspace, scope, project, None, lambda reader: holder_of(reader, record).record)
 
 
-@contextmanager
-def room_for(folder: Path) -> Iterator[None]:
-    """Say of a full disk which one it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFull(f"there is no room for {folder}: free some, then try again") from error
-        raise Unavailable(f"{folder} cannot be made: {error.strerror} ({error.filename})") from error
+def entries(workspace: Workspace, scope: Scope, project: str, record: str, folder: str = "") -> list[Entry]:
+    """What lies in a folder of a record's artifacts, by name; nothing if there is no such folder.
+
+    Args:
+        workspace: the store.
+        scope: who asks.
+        project: where.
+        record: whose.
+        folder: its path; empty is all of them.
+    """
+
+    def ask(reader: Reader) -> list[Entry]:
+        held = holder_of(reader, record)
+        begin = f"{folder}/" if folder else ""
+        found = belongings.level(reader.connection, reader.project_id, "artifacts", held.no, begin)
+        known = reader.by_ids("artifact", {content.said for content in found.values() if content is not None})
+        return [Entry(name, None if content is None else known[content.said].size) for name, content in found.items()]
+
+    return catalog.read(workspace, scope, project, None, ask)
 
 
-def flush(path: Path) -> None:
-    """Ask the disk to keep a file, or the names in a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def put(path: Path, pieces: Iterable[bytes]) -> File:
-    """Write a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hashed, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
-        for piece in pieces:
-            file.write(piece)
-            hashed.update(piece)
-            size += len(piece)
-    return File(hashed.hexdigest(), size)
-
-
-def pieces_of(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, in pieces."""
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            yield piece
-
-
-def measured(path: Path) -> File:
-    """What a file is."""
-    hashed, size = hashlib.sha256(), 0
-    for piece in pieces_of(path):
-        hashed.update(piece)
-        size += len(piece)
-    return File(hashed.hexdigest(), size)
-
-
-def check_file(path: Path, file: File) -> None:
-    """Check that a file is what a manifest says.
+def check_free(workspace: Workspace, scope: Scope, project: str, record: str, path: str) -> None:
+    """Check that a record may be given a file at a path: that no folder is there, and no file where its folders are.
 
     Raises:
-        InvalidInput: it is not, or cannot be read.
+        Conflict: one is, or the record is deleted.
+        NotFound, Gone, InvalidInput: as `artifacts.holder_of`.
     """
-    try:
-        found = measured(path)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", field="folder") from None
-    if found != file:
-        raise InvalidInput(f"{path} is not what the manifest says: it was changed or cut short", field="folder")
+    workspace.project(scope, project, Permission.WRITE)
+    check_path(path)
+
+    def ask(reader: Reader) -> None:
+        held = keeper_of(reader, record)
+        if _below(reader, held, path, 1):
+            raise Conflict(f"{path[:200]!r} is a folder already, so it cannot be a file", field="path")
+        above = path
+        while "/" in above:
+            above = above.rpartition("/")[0]
+            if reader.belonging("artifacts", held, above) is not None:
+                raise Conflict(f"{above[:200]!r} is a file already, so it cannot be a folder", field="path")
+
+    catalog.read(workspace, scope, project, None, ask)
+
+
+def _below(where: Reader | Draft, held: Held, folder: str, limit: int) -> list[str]:
+    begin = f"{folder}/" if folder else ""
+    return list(belongings.all_of(where.connection, where.project_id, "artifacts", held.no, prefix=begin, limit=limit))
+
+
+def clear(workspace: Workspace, scope: Scope, project: str, record: str, path: str) -> Change[int]:
+    """Prepare that a record loses the file at a path, and what lies below it, some thousand at a time.
+
+    The past keeps them; the answer is how many there were.
+    """
+    ref = workspace.project(scope, project, Permission.WRITE)
+
+    def act(draft: Draft) -> int:
+        held = keeper_of(draft, record)
+        there = [path] if path and draft.belonging("artifacts", held, path) is not None else []
+        paths = (there + _below(draft, held, path, AT_ONCE))[:AT_ONCE]
+        if paths and kind_of(held.record).name in FIXED:
+            raise Conflict(f"{record[:100]} is a version, and a version never changes", field="path")
+        for one in paths:
+            draft.set_belonging("artifacts", held, one, None)
+        return len(paths)
+
+    return Change(ref.no, scope.principal, "artifact.detach", act, alone=True)

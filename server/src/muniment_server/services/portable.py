@@ -24,7 +24,7 @@ from muniment.model.project import NewProject
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import projects as projects_
 from muniment_server.services import verify
-from muniment_server.services.folders import SECONDS, File, Report, check_file, made_whole, pieces_of, put
+from muniment_server.services.bundles import SECONDS, File, Report, check_file, made_whole, pieces_of, put
 from muniment_server.services.workspace import ProjectRef, Workspace
 from muniment_server.store import artifacts, heads, migrations, portable, projects, tiles
 from muniment_server.store.heads import Head

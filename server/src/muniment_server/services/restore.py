@@ -26,7 +26,7 @@ from muniment.model.errors import Conflict, InvalidInput, Unavailable
 from muniment.model.ledger import Verification
 from muniment_server.services import verify
 from muniment_server.services.backup import FORMAT, LISTING, MANIFEST, STORE, Manifest, artifact_path, listed
-from muniment_server.services.folders import SECONDS, File, Report, check_file, flush, pieces_of, room_for
+from muniment_server.services.bundles import SECONDS, File, Report, check_file, flush, pieces_of, room_for
 from muniment_server.services.trust import CHECKPOINTS_FILE, TrustFolder
 from muniment_server.store import backup, migrations, tiles
 from muniment_server.store.backup import Spoken

@@ -198,10 +198,11 @@ def searching() -> dict[str, Any]:
     wanted = ", ".join(f"'{one}'" for one in ids[:2])
     first = client.search_runs([experiment], order_by=["metrics.loss DESC"], max_results=4)
     rest = client.search_runs([experiment], order_by=["metrics.loss DESC"], max_results=4, page_token=first.token)
+    filters = {text: names(text) for text in FILTERS}
     client.delete_run(ids[0])
     frame = mlflow.search_runs(experiment_names=["searching"], filter_string="metrics.loss < 0.25")
     told = {
-        "filters": {text: names(text) for text in FILTERS},
+        "filters": filters,
         "ids": names(f"attributes.run_id IN ({wanted})", run_view_type=ViewType.ALL),
         "pages": [one.info.run_name for one in [*first, *rest]], "token": rest.token or "",
         "frame": [sorted(frame["metrics.loss"]), sorted(frame["params.kind"])],

@@ -68,8 +68,9 @@ def registered() -> dict[str, Any]:
     signature = infer_signature(X, model.predict(X))
     with mlflow.start_run() as run:
         info = mlflow.sklearn.log_model(
-            model, name="churn-model", signature=signature, input_example=X[:2], registered_model_name="churn"
-        )
+            model, name="churn-model", signature=signature, input_example=X[:2], registered_model_name="churn",
+            pip_requirements=["scikit-learn"],
+        )  # fmt: skip
         mlflow.log_metric("auc", 0.9, model_id=info.model_id)
     second = mlflow.register_model(info.model_uri, "churn", tags={"checked": "no"})
     client.set_registered_model_alias("churn", "champion", "1")
@@ -125,10 +126,15 @@ def evaluated() -> dict[str, Any]:
         return value + 1
 
     with mlflow.start_run() as run:
-        info = mlflow.sklearn.log_model(model, name="evaluated-model", signature=infer_signature(X, model.predict(X)))
+        info = mlflow.sklearn.log_model(
+            model,
+            name="evaluated-model",
+            signature=infer_signature(X, model.predict(X)),
+            pip_requirements=["scikit-learn"],
+        )
         answer = traced(1)
         result = mlflow.models.evaluate(
-            info.model_uri, data=X.assign(y=y), targets="y", model_type="classifier", evaluators=["default"],
+            info.model_uri, data=X.assign(y=y), targets="y", model_type="classifier", evaluators="default",
             evaluator_config={"log_model_explainability": False},
         )  # fmt: skip
     mlflow.flush_trace_async_logging()

@@ -13,7 +13,7 @@ from muniment.model.run import RunChange
 from muniment.model.search import Query
 from muniment_server.api.mlflow.routes import numbers, runs
 from muniment_server.api.mlflow.routes.experiments import TAG
-from muniment_server.api.mlflow.routes.models import find, location, none, place_of, read
+from muniment_server.api.mlflow.routes.models import check, find, location, none, place_of, read
 from muniment_server.api.mlflow.routes.registry import everything, paged, tag
 from muniment_server.api.mlflow.translate import filters, loggedfilters, mlmodel
 from muniment_server.api.mlflow.translate import logged as translate
@@ -169,10 +169,10 @@ async def delete_logged_model(call: Call, given: Given) -> dict[str, Any]:
 
 async def set_logged_model_tags(call: Call, given: Given) -> dict[str, Any]:
     """Set tags of a logged model."""
-    found = await read(call, call.path["model_id"])
+    record = await check(call, call.path["model_id"])
     tags: dict[str, str | None] = {item.get("key", ""): item.get("value", "") for item in given.get("tags", [])}
     if tags:
-        await tag(call, found.version.id, tags)
+        await tag(call, record, tags)
     return {}
 
 
@@ -190,13 +190,13 @@ async def delete_logged_model_tag(call: Call, given: Given) -> dict[str, Any]:
 async def log_logged_model_params(call: Call, given: Given) -> dict[str, Any]:
     """Log params of a logged model."""
     model = call.path["model_id"]
-    found = await read(call, model)
+    record = await check(call, model)
     params = translate.once(given.get("params", []), "param")
     if params:
         await _change(
             call, model,
             facets.amend(
-                call.workspace, call.scope, project_of(call), found.version.id, FACET,
+                call.workspace, call.scope, project_of(call), record, FACET,
                 lambda said, at: translate.with_params(said, params),  # noqa: ARG005 - the time does not matter
             ),
         )  # fmt: skip

@@ -30,8 +30,7 @@ async def of_models(call: Call, run: str, points: list[dict[str, Any]]) -> list[
             by_model.setdefault(point["model_id"], []).append(point)
     commands: list[Any] = []
     for model, mine in by_model.items():
-        found = await models.read(call, model)
-        record = found.version.id
+        record = await models.check(call, model)
         name = f"{translate.METRICS}{new_id()}"
         commands.append(SetFacet(record=record, name=name, value=translate.measured(run, mine)))
         for (dataset, digest), metrics in _by_dataset(mine).items():

@@ -45,6 +45,19 @@ async def read(call: Call, model: str, *, deleted: bool = False) -> Version:
     return found
 
 
+async def check(call: Call, model: str) -> str:
+    """The id of the record that a logged model is, without reading what was measured of it.
+
+    Raises:
+        Refusal: there is no such logged model.
+    """
+    record = record_of(model)
+    said = await asyncio.to_thread(registry.facet_of, call.workspace, call.scope, project_of(call), record, FACET)
+    if said is None or "status" not in said:
+        raise none(model)
+    return record
+
+
 def none(model: str) -> Refusal:
     """What is answered where there is no logged model of an id."""
     return missing(f"Logged model with ID '{model}' not found.")

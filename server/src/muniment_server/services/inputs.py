@@ -37,9 +37,17 @@ class NewInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def log(
-    workspace: Workspace, scope: Scope, project: str, run: str, given: Sequence[NewInput], models: Sequence[str]
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    run: str,
+    given: Sequence[NewInput],
+    models: Mapping[str, str],
 ) -> Change[links.Linked]:
     """Prepare that a run used datasets and versions of models, given by their ids.
+
+    A model that the run wrote itself, such as one that it evaluates once it is trained, stays its output: nothing can
+    be its own ancestor. That it was read too stands in a facet of the run, of the name that is given with its id.
 
     A version that is there under the digest with other content stays as it is; what it was said to be now stands in a
     facet of the run, ``conflict/`` and the version's id.
@@ -52,9 +60,12 @@ def log(
     def act(draft: Draft) -> links.Linked:
         held = runs.writable(draft, run)
         count = sum(_log_in(draft, held, item) for item in given)
-        for model in models:
+        for model, facet in models.items():
             version = writable(draft, model, "model_version", "models")
-            count += draft.add_link(version, held, "used", "", None, "explicit")
+            try:
+                count += draft.add_link(version, held, "used", "", None, "explicit")
+            except InvalidInput:
+                count += facets.set_facet_in(draft, held.record.id, facet, {}).changed
         return links.Linked(changed=count, position=draft.last_position)
 
     return Change(ref.no, scope.principal, "run.inputs", act)

@@ -20,7 +20,7 @@ from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
 from muniment_server.api.ranges import answer
 from muniment_server.api.routing import Call, Outgoing, Sent
 from muniment_server.policy.access import Permission
-from muniment_server.services import artifacts, details, folders, models
+from muniment_server.services import artifacts, details, folders, records
 
 _LAYOUT = (
     "this server keeps the artifacts of runs and logged models: {experiment id}/{run id}/artifacts/… and "
@@ -81,9 +81,7 @@ async def _addresses(call: Call, record: Run | ModelVersion) -> list[str]:
 
 async def _experiment(call: Call, version: ModelVersion) -> str | None:
     """The id of the experiment of a logged model; None if it is a version that is none."""
-    project = project_of(call)
-    family = await asyncio.to_thread(models.get, call.workspace, call.scope, project, version.model)
-    (about,) = await asyncio.to_thread(details.of, call.workspace, call.scope, project, [family])
+    about = await asyncio.to_thread(records.tags_of, call.workspace, call.scope, project_of(call), version.model)
     return about.tags.get(FAMILY_TAG)
 
 

@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
 from robustness.server import Reply, Wire
@@ -116,6 +116,16 @@ class Player:
         """Send a case's calls; their answers, comparable."""
         self._known = {"u": "u" + secrets.token_hex(5)}
         return [self.send(one) for one in played.calls]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def begin(self) -> None:
         """Forget every id."""

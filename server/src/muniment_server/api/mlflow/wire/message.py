@@ -91,7 +91,7 @@ def document_of(raw: bytes, media: str) -> dict[str, Any]:
 def _decoded(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's own errors are among them
         try:
             return json.loads(raw)  # which also reads NaN, so that it can be refused where it stands
         except (ValueError, RecursionError):

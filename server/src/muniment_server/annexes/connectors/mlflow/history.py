@@ -16,8 +16,8 @@ from muniment_server.store.engine import translated
 
 AT_ONCE = 131_072
 """Points that are read by one statement, about; more if a single metric has more."""
-_CHUNK = 32_768
-"""Rows that are turned into columns at a time."""
+_CHUNK = 2_048
+"""Rows that are turned into columns at a time: few enough that the collector of garbage does not go through them."""
 Columns = tuple[list[str], Any, Any, Any, Any]
 """Names, index of the name, step, timestamp and value of each row."""
 
@@ -95,8 +95,9 @@ class _Reading:
         parts: list[tuple[list[str], Any, Columns]] = []
         broken: dict[str, list[str]] = {}
         with translated(self.name), self.engine.connect() as connection:
-            found = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK).execute(query)
-            while rows := found.fetchmany(_CHUNK):
+            found: Any = connection.execution_options(stream_results=True).execute(query).cursor
+            found.arraysize = _CHUNK
+            while rows := found.fetchmany(_CHUNK):  # of the driver: rows of SQLAlchemy cost three times as much
                 parts.append(_columns(rows, broken))
         yield from _by_run(parts, broken)
 

@@ -24,6 +24,7 @@ PATH = {
     "project": "default", "experiment": "none", "run": ID, "record": ID, "position": "1", "job": "none",
     "dataset": "none", "model": "none", "version": "1", "alias": "champion", "evaluation": ID,
     "first": ID, "second": ID, "last": ID, "digest": "0" * 64, "path": "a/b", "facet": "f", "note": ID, "view": "none",
+    "workspace": "default",
 }  # fmt: skip
 QUERIES = {
     "find_best": "metric=auc&dataset=d@1",
@@ -107,6 +108,18 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "mlflow_log_inputs": {"run_id": ID, "models": [{"model_id": f"m-{ID}"}]},
     "mlflow_log_outputs": {"run_id": ID, "models": [{"model_id": f"m-{ID}"}]},
     "mlflow_search_datasets": {"experiment_ids": ["0"]},
+    "mlflow_list_folder": {"path": f"0/{ID}/artifacts"},
+    "mlflow_download_file": {},
+    "mlflow_upload_file": {},
+    "mlflow_delete_files": {},
+    "mlflow_list_artifacts": {"run_id": ID},
+    "mlflow_get_run_file": {"run_id": ID, "path": "a"},
+    "mlflow_upload_run_file": {"run_id": ID, "path": "a"},
+    "mlflow_get_server_info": {},
+    "mlflow_list_workspaces": {},
+    "mlflow_get_workspace": {},
+    "mlflow_create_workspace": {"name": "default"},
+    "mlflow_refuse_workspace_change": {},
 }
 """Requests of foreign protocols: a document, or the query of a GET."""
 PLACES: dict[str, str] = {}
@@ -122,7 +135,12 @@ async def status_of(workspace: Workspace, route: Route, project: str = "default"
     if route.protocol is not None:
         path = f"/p/{project}{path}"
         given = FOREIGN[route.name]
-        query, body = (urlencode(given), b"") if route.method == "GET" else ("", msgspec.json.encode(given))
+        if route.method == "GET":
+            query = urlencode(given)
+        elif route.body is Incoming:
+            query, body = urlencode(given), b"bytes"
+        else:
+            body = msgspec.json.encode(given)
     if route.body not in (None, Incoming, bytes):
         body = msgspec.json.encode(BODIES[route.name])
     headers = [(b"content-type", b"application/json")] if body else []

@@ -3,7 +3,7 @@
 ``wire`` has the protocol's shapes and errors, ``translate`` what its words mean here, ``routes`` its operations.
 """
 
-from muniment_server.api.mlflow.routes import experiments, inputs, metrics, points, runs
+from muniment_server.api.mlflow.routes import artifacts, experiments, inputs, metrics, points, runs, server
 from muniment_server.api.routing import Route
 
 _NOUNS = (
@@ -12,6 +12,8 @@ _NOUNS = (
     points,
     metrics,
     inputs,
+    artifacts,
+    server,
 )
 ROUTES: list[Route] = [route for noun in _NOUNS for endpoint in noun.ENDPOINTS for route in endpoint.routes()]
 """Every operation, at each of its paths."""

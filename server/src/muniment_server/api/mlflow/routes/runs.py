@@ -14,7 +14,7 @@ from muniment.model.mlflow import FACET, RUN_NAME
 from muniment.model.run import RunData
 from muniment.model.search import PAGE_LIMIT, Query
 from muniment_server.api.mlflow.routes import numbers
-from muniment_server.api.mlflow.routes.experiments import LIFECYCLES, TAG, VIEWS
+from muniment_server.api.mlflow.routes.experiments import LIFECYCLES, TAG, VIEWS, searched
 from muniment_server.api.mlflow.translate import filters
 from muniment_server.api.mlflow.translate import runs as translate
 from muniment_server.api.mlflow.wire import checks
@@ -23,7 +23,7 @@ from muniment_server.api.mlflow.wire.message import INT32, INT64, STRING, STRING
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
 from muniment_server.api.routing import Call
 from muniment_server.policy.access import Permission
-from muniment_server.services import batch, details, runs, search
+from muniment_server.services import batch, details, runs
 
 PAGE = 1_000
 """Runs in a page if nobody says how many."""
@@ -239,7 +239,7 @@ async def search_runs(call: Call, given: Given) -> dict[str, Any]:
     )  # fmt: skip
     found: list[RunData] = []
     while True:
-        page = await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+        page = await searched(call, query)
         found.extend(page.runs)
         if page.next is None or len(found) >= limit:
             break

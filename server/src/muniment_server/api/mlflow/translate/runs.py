@@ -60,7 +60,7 @@ def change(given: Mapping[str, Any]) -> RunChange:
         said["name"] = given["run_name"]
     if given.get("status") in STATES:
         said["state"] = STATES[given["status"]]
-    if "end_time" in given:
+    if given.get("end_time"):
         said["ended_at"] = moment(given["end_time"])
     return RunChange(**said)
 

@@ -101,8 +101,9 @@ def model(one: Any) -> dict[str, Any]:
 
 def version(one: Any, ids: dict[str, str]) -> dict[str, Any]:
     return {
-        "info": [one.source, ids.get(one.run_id, one.run_id) or "", one.current_stage, one.description or "", one.status],
-        "tags": one.tags, "aliases": sorted(one.aliases),
+        "info": [one.source, ids.get(one.run_id, one.run_id) or "", one.current_stage, one.description or "",
+                 one.status],
+        "tags": one.tags,
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Usage: told.py URI. Runs and logged models that were exported go by the ids that they had before, which a tag says, so
 that two servers can be compared. What MLflow gives out itself is left out: ids of experiments, places of artifacts,
-times of creation.
+times of creation. Values are spelled as a server spells them, also where they come from a database.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def history(client: MlflowClient, run_id: str, key: str) -> list[Any]:
 def logged_model(one: Any, names: dict[str, str], ids: dict[str, str]) -> dict[str, Any]:
     return {
         "experiment": names[one.experiment_id],
-        "info": [one.name, one.model_type, str(one.status), ids.get(one.source_run_id, one.source_run_id)],
+        "info": [one.name, one.model_type or "", str(one.status), ids.get(one.source_run_id, one.source_run_id)],
         "params": one.params,
         "tags": plain(one.tags),
         "metrics": sorted(
@@ -96,7 +96,7 @@ def logged_model(one: Any, names: dict[str, str], ids: dict[str, str]) -> dict[s
 
 
 def model(one: Any) -> dict[str, Any]:
-    return {"description": one.description or "", "tags": one.tags, "aliases": one.aliases}
+    return {"description": one.description or "", "tags": one.tags, "aliases": {alias: str(at) for alias, at in one.aliases.items()}}
 
 
 def version(one: Any, ids: dict[str, str]) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def _method(report: Report) -> Iterator[str]:
     yield (
         "What Muniment does beside the limits of the machine, over its own API: "
         "[benchmarks](../../benchmarks/README.md) (`make bench-core`). What `run.log` costs a training loop, beside "
-        "wandb, aim and MLflow's client: [there too](../../benchmarks/README.md#what-logging-costs-a-training-loop) "
+        "wandb, aim and MLflow's client: [hands](../../benchmarks/hands.md) "
         "(`python -m benchmarks.hands`). Lineage in a graph of a million links: [lineage](../../benchmarks/lineage.md)."
     )
 

@@ -18,6 +18,7 @@ from store.test_migrations import statements
 
 from muniment.model.errors import Conflict, InvalidInput, MunimentError, StoreFull
 from muniment_server.annexes import keeper
+from muniment_server.services import bundles
 from muniment_server.services.trust import TrustFolder
 from muniment_server.store import migrations
 from muniment_server.store.engine import Store

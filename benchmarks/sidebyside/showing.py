@@ -230,8 +230,8 @@ def _how(amounts: dict[str, Any], settings: dict[str, Any]) -> Iterator[str]:
     )
     yield (
         "Memory: resident set sizes of a server's processes, added up, after everything else in the table; *the most* "
-        "is the sum of what each had at the most. PostgreSQL's own processes are not in it, nor is what it took to put in "
-        "the runs: Muniment's server is started anew after that."
+        "is the sum of what each had at the most. PostgreSQL's own processes are not in it, nor is what it took to put "
+        "in the runs: Muniment's server is started anew after that."
     )
     yield (
         "The client rows run MLflow's unmodified Python client of the same version against both servers. What it takes "

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Postgres, copied
-from mlflow_door.peers import RealServer
 from robustness.server import Server
+
+from mlflow_door.peers import RealServer
 
 
 @pytest.fixture(scope="session")

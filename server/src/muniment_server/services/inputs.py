@@ -24,8 +24,9 @@ class NewInput(msgspec.Struct, frozen=True, kw_only=True):
         dataset: made if it is not there.
         version: known by its digest; made if it is not there.
         role: in which it was used.
-        about: a facet of the version, by name, if it is made now.
-        said: a facet of the run; its name is followed by the version's id.
+        about: a facet of the version, by name, if it is made now; if it has another there, this one is the run's, and
+            its name is followed by ``/`` and the version's id.
+        said: a facet of the run, if it has none; its name is followed by the version's id.
     """
 
     dataset: NewDataset
@@ -71,11 +72,19 @@ def _log_in(draft: Draft, run: Held, item: NewInput) -> bool:
     held = draft.find("dataset_version", version.id)
     assert held is not None
     for name, value in item.about.items():
+        known = draft.belonging("facets", held, name)
         if there is None:
             facets.set_facet_in(draft, version.id, name, value)
+        elif known is None or known["value"] != value:
+            _say_first(draft, run, f"{name}/{version.id}", value)
     for name, value in item.said.items():
-        facets.set_facet_in(draft, run.record.id, f"{name}{version.id}", value)
+        _say_first(draft, run, f"{name}{version.id}", value)
     return draft.add_link(held, run, "used", item.role, None, "explicit")
+
+
+def _say_first(draft: Draft, run: Held, name: str, value: dict[str, Any]) -> None:
+    if draft.belonging("facets", run, name) is None:
+        facets.set_facet_in(draft, run.record.id, name, value)
 
 
 def log_models(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mlflow_door.calls import Call, Case, call, case, get, post
 from mlflow_door.probes.registry import version
 from mlflow_door.probes.runs import NEW, NONE

@@ -59,6 +59,8 @@ async def _commit(call: Call, run: str, change: Any) -> None:
     try:
         await call.commit(change)
     except (NotFound, Gone, Conflict) as error:
+        if error.field == "models":
+            raise missing("A logged model that the request names is not there.") from None
         raise await refused(call, run, error, {}) from None
 
 

@@ -7,14 +7,14 @@ which reads every field by itself and says what is wrong with it.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from muniment.model.batch import LogParams, LogPoints
 from muniment.model.errors import MunimentError
-from muniment.model.metric import NewPoints
+from muniment.model.metric import Int64, NewPoints
 from muniment_server.api.mlflow.routes import measured, runs
 from muniment_server.api.mlflow.routes.experiments import TAG
 from muniment_server.api.mlflow.translate import runs as translate
@@ -26,24 +26,27 @@ from muniment_server.api.routing import Call
 from muniment_server.policy.access import Permission
 from muniment_server.services import metrics
 
+Key = Annotated[str, msgspec.Meta(min_length=1)]
+Timestamp = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One point."""
 
-    key: str
+    key: Key
     value: float
-    timestamp: int
-    step: int = 0
+    timestamp: Timestamp
+    step: Int64 = 0
 
 
 class PointOfRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One point, and of which run it is."""
 
     run_id: str
-    key: str
+    key: Key
     value: float
-    timestamp: int
-    step: int = 0
+    timestamp: Timestamp
+    step: Int64 = 0
     run_uuid: str = ""
 
 
@@ -65,14 +68,9 @@ async def log_points(call: Call, given: Points) -> dict[str, Any] | None:
     distinct = list(dict.fromkeys(keys))
     if not all(map(_plain, distinct)):
         return None
-    try:
-        timestamp = np.array([point.timestamp for point in points], "<i8")
-        step = np.array([point.step for point in points], "<i8")
-    except OverflowError:
-        return None
+    timestamp = np.array([point.timestamp for point in points], "<i8")
+    step = np.array([point.step for point in points], "<i8")
     value = np.array([point.value for point in points], "<f8")
-    if timestamp.min() < 0 or not np.isfinite(value).all():
-        return None
     place = {key: at for at, key in enumerate(distinct)}
     new = NewPoints(
         series=distinct, key=[place[key] for key in keys] if len(distinct) > 1 else None,
@@ -83,9 +81,7 @@ async def log_points(call: Call, given: Points) -> dict[str, Any] | None:
 
 async def log_point(call: Call, given: PointOfRun) -> dict[str, Any] | None:
     """Log one plain point; None if it is not."""
-    if not runs.is_run(given.run_id) or not _plain(given.key) or not 0 <= given.timestamp < 2**63:
-        return None
-    if not -(2**63) <= given.step < 2**63:
+    if not runs.is_run(given.run_id) or not _plain(given.key):
         return None
     new = NewPoints(series=[given.key], value=[given.value], step=[given.step], timestamp=[given.timestamp])
     return await _log(call, given.run_id, new)
@@ -106,7 +102,7 @@ def _plain(key: str) -> bool:
         checks.check_metric(key, 0, 0.0)
     except Refusal:
         return False
-    return bool(key)
+    return True
 
 
 async def log_batch(call: Call, given: Given) -> dict[str, Any]:

@@ -103,7 +103,9 @@ def to_mlflow(found: RunData, place: Place, details: RunDetails) -> dict[str, An
     data["tags"] = pairs({**found.tags, RUN_NAME: found.run.name})
     inputs: dict[str, Any] = {}
     if details.datasets:
-        inputs["dataset_inputs"] = [_dataset_input(used, details.facets) for used in details.datasets]
+        first = {used.version.id: used for used in reversed(details.datasets)}  # one for each version, the first role
+        shown = [used for used in details.datasets if first[used.version.id] is used]
+        inputs["dataset_inputs"] = [_dataset_input(used, details.facets) for used in shown]
     if details.models:
         inputs["model_inputs"] = [{"model_id": model_id(model)} for model in details.models]
     outputs = [
@@ -124,12 +126,12 @@ def _dataset_input(used: Used, facets: Mapping[str, Any]) -> dict[str, Any]:
     if used.role:
         tags = {CONTEXT: used.role, **tags}
     made: dict[str, Any] = {"tags": pairs(tags)} if tags else {}
-    return {**made, "dataset": dataset(used)}
+    return {**made, "dataset": dataset(used, facets.get(f"{FACET}/{used.version.id}"))}
 
 
-def dataset(used: Used) -> dict[str, str]:
-    """A dataset as it was logged, or as it would have been."""
-    said = used.facets.get(FACET, {})
+def dataset(used: Used, by_run: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A dataset as it was logged, by this run if it said something else than the first, or as it would have been."""
+    said = by_run or used.facets.get(FACET, {})
     source = said.get("source") or next((source.uri for source in used.version.sources), "")
     made = {
         "name": used.dataset.name,

@@ -104,7 +104,7 @@ def _adapted(endpoint: Endpoint) -> Callable[[Call], Awaitable[Sent | Outgoing]]
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 

@@ -66,8 +66,8 @@ class Misfit(Exception):
 
 
 Check = tuple[str, tuple[Callable[[Any], bool] | str, ...]]
-"""A parameter and what is checked of it, in order: ``required``, ``string``, ``integer``, ``number``, ``array``,
-``strings``, or a function that is true of what is acceptable."""
+"""A parameter and what is checked of it, in order: ``required``, ``string``, ``bool``, ``integer``, ``number``,
+``array``, ``strings``, or a function that is true of what is acceptable."""
 
 
 def document_of(raw: bytes, media: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def document_of(raw: bytes, media: str) -> dict[str, Any]:
 def _decoded(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's own errors are among them
         try:
             return json.loads(raw)  # which also reads NaN, so that it can be refused where it stands
         except (ValueError, RecursionError):
@@ -267,6 +267,7 @@ def _like(kind: type[Any]) -> Callable[[Any], bool]:
 
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
     "integer": _like(int),
     "number": _like(float),
     "array": lambda value: isinstance(value, list),

@@ -9,10 +9,11 @@ from muniment.model.errors import Conflict, Gone, InvalidInput, MunimentError, N
 from muniment.model.mlflow import FACET, FAMILY_TAG, model_id
 from muniment.model.model import ModelVersion
 from muniment.model.run import Run
-from muniment_server.api.mlflow.routes import numbers
+from muniment_server.api.mlflow.routes import logged, models, numbers, versions
 from muniment_server.api.mlflow.routes.runs import run_of
 from muniment_server.api.mlflow.translate import artifacts as translate
 from muniment_server.api.mlflow.translate import runs as spelling
+from muniment_server.api.mlflow.translate import sources
 from muniment_server.api.mlflow.translate.artifacts import Spot
 from muniment_server.api.mlflow.wire.exchange import ARTIFACTS, Endpoint, Given, project_of
 from muniment_server.api.mlflow.wire.message import STRING
@@ -246,6 +247,32 @@ async def get_run_file(call: Call, given: Given) -> Outgoing:
     return await _poured(call, record, rest, shown)
 
 
+async def get_version_file(call: Call, given: Given) -> Outgoing:
+    """The bytes of a file of a registered version, or a range of them, for a browser."""
+    if "path" not in given:
+        raise invalid("Missing value for required parameter 'path'.")
+    path = translate.plain(_safe(given["path"]))
+    uri = (await versions.get_model_version_download_uri(call, given))["artifact_uri"]
+    here, record, folder = translate.inside(uri), None, ""
+    if here is not None:
+        spot, record = await _at(call, here)
+        folder = spot.rest
+    elif sources.scheme_of(uri) == "runs":
+        run, folder = sources.run_of(uri), sources.path_of(uri)
+        made = await logged.of_run(call, run, folder)
+        record, folder = (await _run(call, run), folder) if made is None else (made.version, "")
+    elif sources.scheme_of(uri) == "models":
+        made = await models.find(call, sources.of_model(uri).model_id or "")
+        record = None if made is None else made.version
+    if record is None:
+        raise invalid(f"The files of this version lie at {uri}, which this server does not read.")
+    rest = f"{folder}/{path}".strip("/")
+    shown = f"{here}/{path}" if here is not None else path
+    if await _entries(call, record, rest):
+        raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'")
+    return await _poured(call, record, rest, shown)
+
+
 _FILE = "/artifacts/{path:path}"
 _OF_RUN = {"run_id": STRING, "run_uuid": STRING, "path": STRING}
 
@@ -270,6 +297,10 @@ ENDPOINTS = [
     Endpoint(
         method="GET", path="/get-artifact", handler=get_run_file, permission=Permission.READ, message=_OF_RUN,
         prefixes=("",),
+    ),
+    Endpoint(
+        method="GET", path="/model-versions/get-artifact", handler=get_version_file, permission=Permission.READ,
+        message={"name": STRING, "version": STRING, "path": STRING}, prefixes=("",),
     ),
     Endpoint(
         method="POST", path="/upload-artifact", handler=upload_run_file, permission=Permission.WRITE, message=_OF_RUN,

@@ -239,6 +239,8 @@ async def get_run_file(call: Call, given: Given) -> Outgoing:
     """The bytes of a file of a run, or a range of them, for a browser."""
     if "path" not in given:
         raise invalid("Missing value for required parameter 'path'.")
+    if not (given.get("run_id") or given.get("run_uuid")):
+        raise missing("Run with id=None not found")
     record = await _run(call, run_of(given))
     rest = translate.plain(_safe(given["path"]))
     shown = f"{translate.inside(await _kept_here(call, record))}/{rest}"

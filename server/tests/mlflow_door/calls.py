@@ -38,6 +38,7 @@ _UNORDERED = {"tags", "params", "aliases", "dataset_inputs", "model_inputs", "mo
 """Lists that MLflow's server selects without an order."""
 _SHOWN = ("content-type", "content-disposition", "content-range", "retry-after", "allow")
 _NEW = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f])")
+_LOCATION = re.compile(r"mlflow-artifacts:/[1-9]\d*(?=/|$)")
 NONE = "0123456789abcdef0123456789abcdef"
 """The id of no run and, behind ``m-``, of no model."""
 NOWHERE = "987654321"
@@ -213,6 +214,7 @@ class Player:
                 value = re.sub(rf":/{known}(?=/|$)", f":/${name}", value)
         if key in _ROUTE_IDS and value.isdigit() and value not in {"0", NOWHERE}:
             return "<new>"
+        value = _LOCATION.sub("mlflow-artifacts:/<new>", value)
         return _NEW.sub(lambda match: match[0] if match[0] == NONE else "<new>", value)
 
 

@@ -98,6 +98,9 @@ class Catalog(msgspec.Struct):
             "dataset.namespace": [owner.namespace for owner in owners],
             "dataset.version": [version.version for version in data],
             "model.name": [owner.name for version in models if (owner := one("model", version.model, moment))],
+            "model.lifecycle": [
+                owner.lifecycle for version in models if (owner := one("model", version.model, moment))
+            ],
             "model.version": [version.version for version in models],
             "model.alias": [held.what[1] for held in self.aliases
                             if held.at(moment) and held.what[2] in {version.id for version in models}],

@@ -114,7 +114,12 @@ DATASETS = Vocabulary(
 _OF_DATASETS = _attributes(
     ("dataset.name", "text", ()), ("dataset.namespace", "text", ()), ("dataset.version", "text", ())
 )
-_OF_MODELS = _attributes(("model.name", "text", ()), ("model.version", "integer", ()), ("model.alias", "text", ()))
+_OF_MODELS = _attributes(
+    ("model.name", "text", ()),
+    ("model.lifecycle", "text", ()),
+    ("model.version", "integer", ()),
+    ("model.alias", "text", ()),
+)
 
 DATASET_VERSIONS = Vocabulary(
     "dataset_version",

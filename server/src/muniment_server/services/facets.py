@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -137,6 +139,37 @@ def check_facet(name: str, value: dict[str, Any] | None) -> None:
     check_name(name, "name")
     if value is not None:
         _check_size(value, "value")
+
+
+def amend(
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    record: str,
+    name: str,
+    change: Callable[[dict[str, Any], datetime], dict[str, Any]],
+) -> Change[FacetSet]:
+    """Prepare that a facet becomes something else, which depends on what it is then.
+
+    Args:
+        workspace: the store.
+        scope: who writes.
+        project: where.
+        record: whose facet.
+        name: the facet's.
+        change: the new document from the one that there is, an empty one if there is none, and the time. It must not
+            change what it is given.
+    """
+    ref = workspace.project(scope, project, Permission.WRITE)
+    check_facet(name, None)
+
+    def act(draft: Draft) -> FacetSet:
+        before = draft.belonging("facets", writable(draft, record, None, "record"), name)
+        value = change(before["value"] if before else {}, draft.time)
+        check_facet(name, value)
+        return set_facet_in(draft, record, name, value)
+
+    return Change(ref.no, scope.principal, "facet.set", act)
 
 
 def set_facet_in(draft: Draft, record: str, name: str, value: dict[str, Any] | None) -> FacetSet:

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from muniment.model.canonical import alike
 from muniment.model.errors import Conflict, InvalidInput
 from muniment.model.ids import new_id
 from muniment.model.model import (
     CONTENT,
+    Framework,
     Model,
     ModelChange,
     ModelData,
@@ -17,6 +19,7 @@ from muniment.model.model import (
     ModelVersionChange,
     NewModel,
     NewModelVersion,
+    Signature,
 )
 from muniment.model.names import TEXT_LIMIT, check_name, check_text
 from muniment.model.schema import check_bag, check_columns
@@ -185,6 +188,48 @@ def update_version(
         return version_in(draft.replace("model_version", found, changed(version_in(found), change)))
 
     return Change(ref.no, scope.principal, "model.version.update", act, receipt)
+
+
+def complete_version(
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    version: str,
+    *,
+    signature: Signature | None = None,
+    framework: Framework | None = None,
+    digest: str | None = None,
+) -> Change[ModelVersion]:
+    """Prepare that what was not known of a version when it was registered is filled in, once.
+
+    Args:
+        workspace: the store.
+        scope: who writes.
+        project: where.
+        version: a reference to it.
+        signature: what it takes and gives; None says nothing, here and of the others.
+        framework: what it was made with.
+        digest: of its files.
+
+    The change raises `Conflict` if the version says something else already.
+    """
+    ref = workspace.project(scope, project, Permission.WRITE)
+    given = {"signature": signature, "framework": framework, "digest": digest}
+    said = {field: value for field, value in given.items() if value is not None}
+    check_version(NewModelVersion(**said))  # type: ignore[arg-type]
+
+    def act(draft: Draft) -> ModelVersion:
+        held = writable(draft, version, "model_version", "version")
+        before = version_in(held)
+        for field, value in said.items():
+            if getattr(before, field) is not None and not alike(getattr(before, field), value):
+                raise Conflict(
+                    f"version {before.version} has another {field}; what a version says of itself is said once",
+                    field=field,
+                )
+        return version_in(draft.replace("model_version", held, msgspec.structs.replace(before, **said)))
+
+    return Change(ref.no, scope.principal, "model.version.complete", act)
 
 
 class AliasSet(msgspec.Struct, frozen=True, kw_only=True):

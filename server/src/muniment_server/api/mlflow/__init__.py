@@ -3,7 +3,18 @@
 ``wire`` has the protocol's shapes and errors, ``translate`` what its words mean here, ``routes`` its operations.
 """
 
-from muniment_server.api.mlflow.routes import artifacts, experiments, inputs, metrics, points, runs, server
+from muniment_server.api.mlflow.routes import (
+    artifacts,
+    experiments,
+    inputs,
+    logged,
+    metrics,
+    points,
+    registry,
+    runs,
+    server,
+    versions,
+)
 from muniment_server.api.routing import Route
 
 _NOUNS = (
@@ -12,6 +23,9 @@ _NOUNS = (
     points,
     metrics,
     inputs,
+    registry,
+    versions,
+    logged,
     artifacts,
     server,
 )

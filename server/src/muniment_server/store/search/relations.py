@@ -73,10 +73,10 @@ def _versions(source: Source, condition: Any) -> sa.Select[Any]:
 
 
 def _of_models(source: Source, name: str, predicate: Predicate) -> sa.ColumnElement[bool]:
-    """`name` is that of a model, a version's number, or an alias that means it."""
+    """`name` is that of a model, its lifecycle, a version's number, or an alias that means it."""
     versions = source.table if source.kind == "model_version" else model_versions
-    if name == "name":
-        owners = sa.select(models.c.id).where(_here(source, models), predicate(models.c.name))
+    if name in {"name", "lifecycle"}:
+        owners = sa.select(models.c.id).where(_here(source, models), predicate(models.c[name]))
         wanted: sa.ColumnElement[bool] = versions.c.model.in_(owners)
     elif name == "version":
         wanted = predicate(versions.c.version)

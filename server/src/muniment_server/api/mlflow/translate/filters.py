@@ -53,6 +53,7 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
         known: what a message says of the attributes there are.
         kinds: what a message says of the entities there are.
         comparators: of text that is no attribute; a message lists them all, or names the one that is wrong.
+        noun: what messages call it, of the registry's nouns, of which some is read and said differently.
     """
 
     entities: dict[str, str]
@@ -63,6 +64,7 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[str, ...] = ()
     kinds: str = ""
     comparators: tuple[str, ...] = ()
+    noun: str = ""
 
 
 RUNS = Spoken(
@@ -94,6 +96,25 @@ EXPERIMENTS = Spoken(
     known=("creation_time", "last_update_time", "experiment_id", "name"),
     kinds="Valid entity types are ('attribute', 'attributes', 'tag', 'tags')",
 )
+MODELS = Spoken(
+    entities={"attribute": "attribute", "tag": "tag", "tags": "tag"},
+    texts={"name": "name"},
+    listed=frozenset(("name",)),
+    known=("name",),
+    kinds="Valid entity types are ('attribute', 'tag', 'tags')",
+    noun="registered model",
+)
+MODEL_VERSIONS = Spoken(
+    entities={"attribute": "attribute", "tag": "tag", "tags": "tag"},
+    texts={"name": "model.name", "run_id": "run_id", "source_path": "uri"},
+    numbers={"version_number": "version"},
+    listed=frozenset(("model.name", "run_id")),
+    known=("version_number", "run_id", "source_path", "name"),
+    kinds="Valid entity types are ('attribute', 'tag', 'tags')",
+    noun="model version",
+)
+_KEYWORDS = frozenset(("version", "source"))
+"""Words that the registry's filters cannot be about, since MLflow's parser takes them for SQL."""
 _TEXT_OPS = frozenset(("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN"))
 _NUMBER_OPS = frozenset((">", ">=", "!=", "=", "<", "<="))
 _STORED = {
@@ -142,10 +163,13 @@ def _clause(words: list[tuple[str, str]], at: int, spoken: Spoken, clauses: list
     """Read one comparison; where the next word is."""
     sort, name = words[at]
     operator = [spelling.upper() for _, spelling in words[at + 1 : at + 4]]
-    if sort not in {"name", "text"} or not operator or name.upper() == "NOT":
+    keyword = spoken.noun and name in _KEYWORDS
+    if sort not in {"name", "text"} or not operator or name.upper() == "NOT" or keyword:
         raise invalid(f"Invalid clause(s) in filter string: {', '.join(word for _, word in words[at : at + 3])}")
     entity, key = _identifier(name, spoken)
     if operator[:2] == ["IS", "NULL"] or operator[:3] == ["IS", "NOT", "NULL"]:
+        if spoken.noun:
+            raise invalid(f"IS NULL / IS NOT NULL is not supported for {spoken.noun} search.")
         if entity not in {"tag", "param"}:
             raise invalid(f"IS NULL / IS NOT NULL is only supported for tags and params, not for '{entity}' '{key}'")
         clauses.append(Clause(entity, key, " ".join(operator[: 2 + (operator[1] == "NOT")]), None))
@@ -155,7 +179,10 @@ def _clause(words: list[tuple[str, str]], at: int, spoken: Spoken, clauses: list
         op, next_at = f"NOT {operator[1]}", at + 3
     if next_at >= len(words):
         raise invalid(f"Invalid clause(s) in filter string: {', '.join(word for _, word in words[at:next_at])}")
-    clauses.append(Clause(entity, key, op, _value(words[next_at], entity, key, op, spoken)))
+    if spoken.noun and words[next_at][0] == "other":
+        raise invalid(f"Invalid clause(s) in filter string: {', '.join(word for _, word in words[at:])}")
+    value = (_registry_value if spoken.noun else _value)(words[next_at], entity, key, op, spoken)
+    clauses.append(Clause(entity, key, op, value))
     return next_at + 1
 
 
@@ -221,6 +248,30 @@ def _value(word: tuple[str, str], entity: str, key: str, op: str, spoken: Spoken
     return spelling[1:-1]
 
 
+def _registry_value(word: tuple[str, str], entity: str, key: str, op: str, spoken: Spoken) -> Value:
+    """The same for the registry's nouns."""
+    sort, spelling = word
+    if entity == "attribute" and key in spoken.numbers.values() and op not in {"IN", "NOT IN"}:
+        name = next(name for name, meant in spoken.numbers.items() if meant == key)
+        if op not in _NUMBER_OPS:
+            raise invalid(f"Invalid comparator for attribute {name}: {op}")
+        try:
+            return int(spelling[1:-1] if sort == "text" else spelling)
+        except ValueError:
+            raise invalid(f"Invalid value for numeric attribute '{name}': {spelling}") from None
+    if op in {"IN", "NOT IN"}:
+        return _list(sort, spelling, entity, key, spoken)
+    if entity == "attribute" and sort == "number":
+        raise invalid(
+            f"Only the '{{'last_updated_timestamp', {', '.join(map(repr, spoken.numbers))}, 'creation_timestamp'}}' "
+            "attributes support comparison with numeric values." if spoken.numbers else
+            f"Expected a quoted string value or a list of quoted string values for attributes. Got value {spelling}"
+        )  # fmt: skip
+    if entity == "attribute" and op not in _TEXT_OPS:
+        raise invalid(f"Invalid comparator for attribute: {op}")
+    return _value(word, entity, key, op, spoken)
+
+
 def _number(spelling: str, key: str, what: str) -> float | int:
     if what == "metric":
         return min(max(float(spelling), -sys.float_info.max), sys.float_info.max)
@@ -232,12 +283,16 @@ def _number(spelling: str, key: str, what: str) -> float | int:
 
 def _list(sort: str, spelling: str, entity: str, key: str, spoken: Spoken) -> tuple[str, ...]:
     if entity == "attribute" and key not in spoken.listed:
-        raise invalid(
-            f"Only {sorted(spoken.listed)} attributes support comparison with a list of quoted string values."
-        )
+        known = sorted(name.removeprefix("model.") for name in spoken.listed)
+        raise invalid(f"Only {known} attributes support comparison with a list of quoted string values.")
     if entity not in {"attribute", "dataset"}:
         named = "parameter" if entity == "param" else entity
         raise invalid(f"Expected a quoted string value for {named} (e.g. 'my-value'). Got value {spelling}")
+    return listed(sort, spelling)
+
+
+def listed(sort: str, spelling: str) -> tuple[str, ...]:
+    """The texts of a list."""
     if sort != "list" or _LISTED.sub("", spelling[1:-1]).replace(",", "").strip():
         raise invalid(
             "While parsing a list in the query, expected string value, punctuation, or whitespace, but got different "
@@ -294,20 +349,22 @@ def _compared(field: str, op: str, value: Value) -> str:
 
 def _status(clause: Clause) -> str:
     """Statuses are spelled differently here: those that the comparison holds for are listed."""
-    held = [state for status, state in STATES.items() if _holds(clause, status)]
+    held = [state for status, state in STATES.items() if holds(clause, status)]
     return f"state IN ({', '.join(map(quoted, held))})" if held else "position < 0"
 
 
 def _user(clause: Clause) -> str:
     """Nobody is an empty text there, and missing here."""
-    nobody = _holds(clause, "")
+    nobody = holds(clause, "")
     named = _compared("user", clause.op, clause.value)
     return f"(user IS NULL OR {named})" if nobody else named
 
 
-def _holds(clause: Clause, text: str) -> bool:
+def holds(clause: Clause, text: str) -> bool:
     """Whether a comparison with text holds for one."""
     value = clause.value
+    if isinstance(value, tuple):
+        return (text in value) == (clause.op == "IN")
     if clause.op in {"LIKE", "ILIKE"}:
         parts = [".*" if letter == "%" else "." if letter == "_" else re.escape(letter) for letter in str(value)]
         folded = re.IGNORECASE if clause.op == "ILIKE" else 0

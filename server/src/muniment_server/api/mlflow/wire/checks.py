@@ -38,6 +38,15 @@ def check_key(name: str, path: str) -> None:
     """
     if not _KEY.match(name):
         raise invalid_value(path, name, _CHARACTERS)
+    check_path(name, path)
+
+
+def check_path(name: str, path: str) -> None:
+    """Check that a name would not mean another file if it were one.
+
+    Raises:
+        Refusal: it would.
+    """
     plain = posixpath.normpath(name)
     if plain != name or plain == "." or plain.startswith(("..", "/")):
         raise invalid_value(

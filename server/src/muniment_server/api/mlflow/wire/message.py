@@ -66,8 +66,8 @@ class Misfit(Exception):
 
 
 Check = tuple[str, tuple[Callable[[Any], bool] | str, ...]]
-"""A parameter and what is checked of it, in order: ``required``, ``string``, ``integer``, ``number``, ``array``,
-``strings``, or a function that is true of what is acceptable."""
+"""A parameter and what is checked of it, in order: ``required``, ``string``, ``bool``, ``integer``, ``number``,
+``array``, ``strings``, or a function that is true of what is acceptable."""
 
 
 def document_of(raw: bytes, media: str) -> dict[str, Any]:
@@ -267,6 +267,7 @@ def _like(kind: type[Any]) -> Callable[[Any], bool]:
 
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
     "integer": _like(int),
     "number": _like(float),
     "array": lambda value: isinstance(value, list),

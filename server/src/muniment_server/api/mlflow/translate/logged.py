@@ -1,0 +1,203 @@
+"""Logged models as MLflow spells them. One is a version of the model that stands for its name in its experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from muniment.model.errors import InvalidInput
+from muniment.model.mlflow import FACET, milliseconds, model_id
+from muniment_server.api.mlflow.translate.experiments import tags as pairs
+from muniment_server.api.mlflow.translate.places import Place
+from muniment_server.api.mlflow.translate.runs import number, wire
+from muniment_server.api.mlflow.wire.refusals import Refusal, invalid
+from muniment_server.services.registry import Version
+
+METRICS = f"{FACET}.metrics/"
+"""How the names of facets begin that keep what one request measured of a model."""
+STATUSES = (
+    "LOGGED_MODEL_STATUS_UNSPECIFIED", "LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED",
+)  # fmt: skip
+PENDING, READY = STATUSES[1], STATUSES[2]
+_FORBIDDEN = ("/", ":", ".", "%", '"', "'")
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that was measured of a model."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+    run_id: str
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+def check_name(name: str) -> None:
+    """Check the name of a logged model."""
+    if any(letter in name for letter in _FORBIDDEN):
+        raise invalid(
+            f"Invalid model name ({name!r}) provided. Model name must be a non-empty string and cannot contain the "
+            f"following characters: {_FORBIDDEN}"
+        )
+
+
+def once(given: Sequence[Mapping[str, str]], what: str) -> dict[str, str]:
+    """Params or tags by their keys.
+
+    Raises:
+        Refusal: a key is given twice.
+    """
+    found = {item.get("key", ""): item.get("value", "") for item in given}
+    if len(found) != len(given):
+        raise Refusal("BAD_REQUEST", f"A {what} is given twice; a model has one value of each.")
+    return found
+
+
+def document(
+    *, name: str, model_type: str, experiment: str, source_run_id: str, params: dict[str, str]
+) -> dict[str, Any]:
+    """What the facet of a version keeps of a logged model that begins."""
+    return {
+        "name": name, "model_type": model_type, "status": PENDING, "experiment": experiment,
+        "source_run_id": source_run_id, "params": params,
+    }  # fmt: skip
+
+
+def is_logged(found: Version) -> bool:
+    """Whether a version is a logged model."""
+    return "status" in found.details.facets.get(FACET, {})
+
+
+def with_status(said: Mapping[str, Any], status: str, at: datetime) -> dict[str, Any]:
+    """The facet after a change of the status."""
+    return {**said, "status": status, "updated": milliseconds(at)}
+
+
+def with_params(said: Mapping[str, Any], params: Mapping[str, str]) -> dict[str, Any]:
+    """The facet with more params.
+
+    Raises:
+        InvalidInput: one of them is there already.
+    """
+    there = said.get("params", {})
+    twice = sorted(there.keys() & params.keys())
+    if twice:
+        raise InvalidInput(f"Params {twice} were already logged; a param of a model is logged once", field="params")
+    return {**said, "params": {**there, **params}}
+
+
+def artifact_uri(place: Place, model: str) -> str:
+    """Where a logged model's artifacts go."""
+    base, mark, rest = place.artifacts.partition("?")
+    return f"{base.rstrip('/')}/models/{model}/artifacts{mark}{rest}"
+
+
+def updated(found: Version) -> int:
+    """When a logged model was last changed, its tags, params and metrics aside. Epoch milliseconds."""
+    said = found.details.facets[FACET]
+    return max(milliseconds(found.details.changed_at), int(said.get("updated", 0)))
+
+
+def to_mlflow(found: Version, place: Place) -> dict[str, Any]:
+    """A logged model."""
+    said = found.details.facets[FACET]
+    model = model_id(found.version.id)
+    info: dict[str, Any] = {
+        "model_id": model,
+        "experiment_id": place.number,
+        "name": said["name"],
+        "creation_timestamp_ms": milliseconds(found.version.created_at),
+        "last_updated_timestamp_ms": updated(found),
+        "artifact_uri": artifact_uri(place, model),
+        "status": said["status"],
+        "model_type": said.get("model_type", ""),
+        "source_run_id": said.get("source_run_id", ""),
+    }
+    if found.details.tags:
+        info["tags"] = pairs(dict(sorted(found.details.tags.items())))
+    data: dict[str, Any] = {}
+    if said.get("params"):
+        data["params"] = pairs(dict(sorted(said["params"].items())))
+    metrics = [_metric(point, model) for point in points(found)]
+    if metrics:
+        data["metrics"] = metrics
+    return {"info": info, "data": data}
+
+
+def _metric(point: Point, model: str) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "key": point.key, "value": number(wire(point.value)), "timestamp": point.timestamp, "step": point.step,
+    }  # fmt: skip
+    if point.dataset_name:
+        made["dataset_name"] = point.dataset_name
+    if point.dataset_digest:
+        made["dataset_digest"] = point.dataset_digest
+    return {**made, "model_id": model, "run_id": point.run_id}
+
+
+def measured(run: str, given: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a facet keeps of the points of one request that are about a model."""
+    kept = []
+    for point in given:
+        said = {"key": point["key"], "value": wire(point["value"]), "timestamp": point["timestamp"],
+                "step": point.get("step", 0)}  # fmt: skip
+        for field in ("dataset_name", "dataset_digest"):
+            if point.get(field):
+                said[field] = point[field]
+        kept.append(said)
+    return {"run_id": run, "points": kept}
+
+
+def points(found: Version) -> list[Point]:
+    """All that was measured of a logged model, in the order in which it came; what was said twice once."""
+    said: dict[tuple[str, Point], Point] = {}
+    for point in _points(found):  # NaN equals nothing, itself included, but its spelling does
+        said.setdefault((str(point.value), msgspec.structs.replace(point, value=0.0)), point)
+    return list(said.values())
+
+
+def _points(found: Version) -> Iterator[Point]:
+    for name, said in sorted(found.details.facets.items()):
+        if name.startswith(METRICS):
+            for point in said["points"]:
+                yield Point(**{**point, "value": float(point["value"])}, run_id=said["run_id"])
+
+
+def latest(measurements: Iterable[Point]) -> float | None:
+    """The value of the latest of some points of one metric."""
+    chosen = min(measurements, key=lambda point: (-point.timestamp, -point.step, point.run_id), default=None)
+    return None if chosen is None else chosen.value
+
+
+def rank(value: float | None, *, descending: bool) -> tuple[int, float]:
+    """What a metric sorts by: numbers first, then NaN, then what is missing."""
+    if value is None:
+        return 2, 0.0
+    if math.isnan(value):
+        return 1, 0.0
+    return 0, -value if descending else value
+
+
+def listing(files: Mapping[str, int], folder: str) -> list[dict[str, Any]]:
+    """What is directly in a folder.
+
+    Args:
+        files: the sizes of all files in and below it, by their paths.
+        folder: its path without a slash at the end; empty is the top.
+    """
+    start = len(folder) + 1 if folder else 0
+    found: dict[str, dict[str, Any]] = {}
+    for path, size in files.items():
+        inner, slash, _ = path[start:].partition("/")
+        whole = path[:start] + inner
+        if slash:
+            found[whole] = {"path": whole, "is_dir": True}
+        else:
+            found[whole] = {"path": whole, "is_dir": False, **({"file_size": size} if size else {})}
+    return [found[path] for path in sorted(found)]

@@ -78,7 +78,10 @@ KNOWN: dict[str, Holds] = {
     "A path or a method that is none is an error like every other one here, theirs is a page of its framework": (
         lambda pair: pair.theirs.body == "<page>" and 400 <= pair.ours.status < 502
     ),
-    "Other products' endpoints say so": lambda pair: pair.ours.status == 501,
+    "Other products' endpoints say so": lambda pair: (
+        pair.ours.status == 501 or (pair.case == "another product's" and pair.ours.status == 404)
+    ),
+    "Of itself each server tells what it is": _case("the server"),
     "Their database trips over what it was given; we say what is wrong with it, or do what was meant": lambda pair: (
         _said(pair.theirs, "error_code") == "BAD_REQUEST" and not _said(pair.theirs, "message")
     ),
@@ -99,6 +102,16 @@ KNOWN: dict[str, Holds] = {
         _only_at("start_time", "end_time")
     ),
     "A run always has its name, as a tag too": _case("delete-tag: the name"),
+    "A folder has no bytes, so there is no such file; theirs is a wrong request": lambda pair: (
+        _begins("No such artifact: ")(pair) and "refers to a directory" in str(pair.theirs.body)
+    ),
+    "Runs and logged models have artifacts, and nobody else": lambda pair: "; this server keeps the art" in pair.words,
+    "A path that leads elsewhere on some machine, or that none can keep, is refused": lambda pair: (
+        pair.words == "Invalid path" or pair.words.startswith("path must ")
+    ),
+    "A deleted run is not written to": lambda pair: pair.words.endswith("Current state is deleted."),
+    "A range that cannot be read is none, and one that is not there is an error like others": _case("ranges"),
+    "HEAD is not answered": lambda pair: pair.call.method == "HEAD",
 }
 """Reasons, and what they are reasons for."""
 

@@ -87,7 +87,7 @@ def test_pages_of_other_kinds_go_on(world: World) -> None:
     ("kind", "where", "order"),
     [
         ("model", "metrics.auc > 1", []),
-        ("run", "dataset.digest = 'x'", []),
+        ("run", "dataset.license = 'x'", []),
         ("model_version", "version = '3'", []),
         ("run", "", ["dataset.name"]),
         ("dataset", "model.name = 'x'", []),

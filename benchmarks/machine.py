@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import sqlite3
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,18 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it, as far as the system says."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for each in found:  # grows while it is walked
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
 
 
 def processor_seconds(pid: int) -> float:

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from benchmarks.machine import processor_seconds, resident
+from benchmarks.machine import family, processor_seconds, resident
 from benchmarks.stores import Place
 
 START_SECONDS = 60.0
@@ -35,12 +36,13 @@ class Server:
     Args:
         place: the store.
         program: what the interpreter runs; an experiment may change something first.
+        options: further options of `muniment serve`.
     """
 
-    def __init__(self, place: Place, program: str = PROGRAM) -> None:
+    def __init__(self, place: Place, program: str = PROGRAM, options: Sequence[str] = ()) -> None:
         self.place = place
-        self.port = _free_port()
-        arguments = ["serve", "--store", place.url, "--trust", str(place.trust), "--port", str(self.port)]
+        self.port = free_port()
+        arguments = ["serve", "--store", place.url, "--trust", str(place.trust), "--port", str(self.port), *options]
         self._log = (place.home.folder / "serve.log").open("ab")
         self.process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=self._log, stderr=self._log)
         try:
@@ -59,13 +61,14 @@ class Server:
 
     @property
     def memory(self) -> dict[str, float]:
-        """MiB resident."""
-        return resident(self.process.pid)
+        """MiB resident, of all its processes."""
+        found = [each for pid in family(self.process.pid) if (each := resident(pid))]
+        return {name: sum(each[name] for each in found) for name in ("now", "peak")} if found else {}
 
     @property
     def processor(self) -> float:
         """Seconds of processor time used so far, which other work on the machine disturbs less than the clock."""
-        return processor_seconds(self.process.pid)
+        return sum(map(processor_seconds, family(self.process.pid)))
 
     def call(self, method: str, path: str, body: object = None) -> object:
         """One request outside of what is measured."""
@@ -116,7 +119,8 @@ class Server:
         raise RuntimeError("the server did not start in time")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -8,7 +8,7 @@ import sqlite3
 import time
 import uuid
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,15 +31,16 @@ class Bare:
 
     Args:
         url: of the database, as Muniment takes it.
+        ours: whether it is a store of Muniment; the settings of another's file are left as they are.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, ours: bool = True) -> None:
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._raw: Any
         if self.is_sqlite:
             self._raw = sqlite3.connect(str(parsed.database), isolation_level=None, timeout=30)
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536"):
+            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536") if ours else ():
                 self._raw.execute(f"PRAGMA {pragma}")
         else:
             import psycopg
@@ -59,6 +60,31 @@ class Bare:
         """Execute a statement for each row."""
         if rows:
             self._raw.cursor().executemany(self._spelled(text), rows)
+
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows in the quickest way that the driver has."""
+        names = ", ".join(columns)
+        if self.is_sqlite:
+            self._raw.executemany(f"INSERT INTO {table} ({names}) VALUES ({','.join('?' * len(columns))})", rows)
+            return
+        with self._raw.cursor().copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def size(self) -> tuple[int, int]:
+        """(bytes in use, bytes with the space that is free to be used again) of the whole database."""
+        if self.is_sqlite:
+            self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            names = ("page_size", "page_count", "freelist_count")
+            page, pages, free = (self.rows(f"PRAGMA {name}")[0][0] for name in names)
+            return page * (pages - free), page * pages
+        ours = "FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        tables = [name for (name,) in self.rows(f"SELECT oid::regclass::text {ours}")]
+        total = f"SELECT sum(pg_total_relation_size(oid)) {ours}"
+        self.run("VACUUM")
+        loose = int(self.rows(total)[0][0])
+        self.run(f"VACUUM (FULL) {', '.join(tables)}")
+        return int(self.rows(total)[0][0]), loose
 
     def close(self) -> None:
         """Give the connection back."""
@@ -81,27 +107,34 @@ class Home:
         self.folder = folder
         self._admin = "" if engine == "sqlite" else _start_postgres(folder)
 
-    def create(self) -> Place:
-        """An empty store."""
+    def database(self) -> str:
+        """The URL of an empty database, in which nobody has made a table."""
         name = f"muniment_benchmark_{uuid.uuid4().hex[:12]}"
         if self.engine == "sqlite":
-            url = f"sqlite:///{self.folder / name}.db"
-        else:
-            bare = Bare(self._admin)
-            bare.run(f"CREATE DATABASE {name}")
-            bare.close()
-            named = parse_url(self._admin).set(drivername="postgresql", database=name)
-            url = named.render_as_string(hide_password=False)
-        place = Place(self, url, self.folder / f"{name}-trust")
+            return f"sqlite:///{self.folder / name}.db"
+        bare = Bare(self._admin)
+        bare.run(f"CREATE DATABASE {name}")
+        bare.close()
+        named = parse_url(self._admin).set(drivername="postgresql", database=name)
+        return named.render_as_string(hide_password=False)
+
+    def create(self) -> Place:
+        """An empty store."""
+        url = self.database()
+        place = Place(self, url, self.folder / f"{Path(str(parse_url(url).database)).stem}-trust")
         place.open().close()
         return place
 
     def drop(self, place: Place) -> None:
         """Remove a store."""
         shutil.rmtree(place.trust, ignore_errors=True)
-        database = str(parse_url(place.url).database)
+        self.drop_database(place.url)
+
+    def drop_database(self, url: str) -> None:
+        """Remove a database."""
+        database = str(parse_url(url).database)
         if self.engine == "sqlite":
-            for suffix in ("", "-wal", "-shm", "-serve.lock"):
+            for suffix in ("", "-wal", "-shm", "-journal", "-serve.lock"):
                 Path(database + suffix).unlink(missing_ok=True)
             return
         bare = Bare(self._admin)
@@ -171,19 +204,6 @@ class Place:
     def size(self) -> tuple[int, int]:
         """(bytes in use, bytes with the space that is free to be used again)."""
         bare = self.bare()
-        if bare.is_sqlite:
-            bare.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-            names = ("page_size", "page_count", "freelist_count")
-            page, pages, free = (bare.rows(f"PRAGMA {name}")[0][0] for name in names)
-            found = page * (pages - free), page * pages
-        else:
-            total = (
-                "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' "
-                "AND relnamespace = 'public'::regnamespace"
-            )
-            bare.run("VACUUM")
-            loose = int(bare.rows(total)[0][0])
-            bare.run("VACUUM FULL")
-            found = int(bare.rows(total)[0][0]), loose
+        found = bare.size()
         bare.close()
         return found

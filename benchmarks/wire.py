@@ -11,6 +11,7 @@ import re
 import selectors
 import socket
 import time
+from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection as Pipe
 
 import msgspec
@@ -21,6 +22,8 @@ _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _POSITION = re.compile(rb'"position":(\d+)')
 _CHUNK = 1 << 20
 _fork = multiprocessing.get_context("fork")
+Talk = Generator[bytes, bytes, None]
+"""Requests of which one may depend on the answer to the one before: yields requests, is sent their answers."""
 
 
 class Refused(RuntimeError):
@@ -93,7 +96,7 @@ class Connection:
         return bytes(self._received) if len(self._received) >= self._missing else None
 
 
-def drive(port: int, queues: list[list[bytes]]) -> Driven:
+def drive(port: int, queues: Sequence[list[bytes] | Talk]) -> Driven:
     """Send each queue over a connection of its own, all at a time.
 
     Raises:
@@ -110,13 +113,26 @@ def drive(port: int, queues: list[list[bytes]]) -> Driven:
     return driven
 
 
-def _drive(port: int, queues: list[list[bytes]], pipe: Pipe) -> None:
+def _one_by_one(queue: list[bytes]) -> Talk:
+    for raw in queue:  # noqa: UP028 - a list takes no answers
+        yield raw
+
+
+def _following(talk: Talk, answer: bytes) -> bytes | None:
+    try:
+        return talk.send(answer)
+    except StopIteration:
+        return None
+
+
+def _drive(port: int, queues: Sequence[list[bytes] | Talk], pipe: Pipe) -> None:
     selector = selectors.DefaultSelector()
     sent: dict[Connection, float] = {}
     answers: list[bytes] = []
     latencies: list[float] = []
     for queue in queues:
-        selector.register((made := Connection(port)).socket, selectors.EVENT_READ, (made, iter(queue)))
+        talk = _one_by_one(queue) if isinstance(queue, list) else queue
+        selector.register((made := Connection(port)).socket, selectors.EVENT_READ, (made, talk))
     started = time.perf_counter()
     for key in list(selector.get_map().values()):
         connection, waiting = key.data
@@ -131,7 +147,7 @@ def _drive(port: int, queues: list[list[bytes]], pipe: Pipe) -> None:
             now = time.perf_counter()
             latencies.append(now - sent[connection])
             answers.append(answer)
-            following = next(waiting, None)
+            following = _following(waiting, answer)
             if following is None:
                 selector.unregister(connection.socket)
                 continue

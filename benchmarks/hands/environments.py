@@ -41,20 +41,48 @@ def interpreter(tool: Tool, folder: Path, *, here: bool) -> Path:
     """
     if not tool.package or (here and not tool.requirement):
         return Path(sys.executable)
-    place = folder / (re.sub(r"[^a-z0-9.]+", "-", tool.requirement) or "muniment")
-    wanted = f"{tool.requirement or _digest()} on Python {sys.version_info.major}.{sys.version_info.minor}"
+    return made(folder, tool.requirement) if tool.requirement else _made(folder / "muniment", str(_SDK), _digest())
+
+
+def made(folder: Path, requirements: str, over: str = "") -> Path:
+    """The interpreter of an environment that has these packages.
+
+    Args:
+        folder: where environments are kept.
+        requirements: what pip installs, with spaces between.
+        over: a package that is installed over them, without what it requires.
+
+    Raises:
+        NotInstalled: pip refused.
+    """
+    named = f"{requirements} {over}".strip()
+    return _made(folder / re.sub(r"[^a-z0-9.]+", "-", named), requirements, named, over)
+
+
+def _made(place: Path, requirements: str, digest: str, over: str = "") -> Path:
+    wanted = f"{digest} on Python {sys.version_info.major}.{sys.version_info.minor}"
     mark = place / _MARK
     if not mark.exists() or mark.read_text() != wanted:
         shutil.rmtree(place, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(place)])
-        _run([str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", tool.requirement or str(_SDK)])
+        try:
+            _run([sys.executable, "-m", "venv", str(place)])
+            _run([str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", *requirements.split()])
+            if over:
+                _run([str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", over])
+        except NotInstalled:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
         mark.write_text(wanted)
     return place / "bin" / "python"
 
 
 def version(python: Path, tool: Tool) -> str:
     """The version of a tool that an interpreter has."""
-    name = tool.requirement.partition("==")[0] or "muniment-client"
+    return version_of(python, tool.requirement.partition("==")[0] or "muniment-client")
+
+
+def version_of(python: Path, name: str) -> str:
+    """The version of a package that an interpreter has."""
     program = f"from importlib.metadata import version; print(version({name!r}))"
     found = subprocess.run([python, "-c", program], capture_output=True, text=True, check=False)
     return found.stdout.strip()

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
-import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.hands.driver import TOKEN
 from benchmarks.hands.tools import Tool
-from benchmarks.hands.watching import Watch
+from benchmarks.mlflow_server import MLflowServer
 from benchmarks.serving import Server
 from benchmarks.stores import Home
 
-_START_SECONDS = 120.0
 _REST_SECONDS = 600.0
 _NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """Without it the server starts half a dozen more processes, for work that nobody asks for here."""
@@ -81,48 +73,17 @@ class _MLflow(Keeper):
     remote = True
 
     def __init__(self, data: Path, python: Path, environment: dict[str, str]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        super().__init__(data, f"http://127.0.0.1:{port}")
-        token = uuid.uuid4().hex
-        command = [
-            str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-            "--backend-store-uri", f"sqlite:///{data / 'mlflow.db'}",
-            "--artifacts-destination", str(data / "artifacts"),
-        ]  # fmt: skip
-        self._watch = Watch(token)
-        self._watch.__enter__()
-        with (data.parent / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=environment | {TOKEN: token, **_NO_JOBS}, cwd=data, stdout=log, stderr=log
-            )
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
+        self._server = MLflowServer(
+            python, f"sqlite:///{data / 'mlflow.db'}", data, data.parent / "server.log",
+            environment=environment | _NO_JOBS,
+        )  # fmt: skip
+        super().__init__(data, f"http://127.0.0.1:{self._server.port}")
 
     def processor(self) -> float:
-        return self._watch.processor()
+        return self._server.processor
 
     def stop(self) -> None:
-        self._watch.stop()
-        self._process.wait()
-        self._watch.__exit__(None, None, None)
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
-            except (OSError, urllib.error.URLError):
-                time.sleep(0.1)
-            else:
-                return
-        raise RuntimeError("the server of MLflow did not start")
+        self._server.stop()
 
 
 def keeper(tool: Tool, python: Path, data: Path, environment: dict[str, str]) -> Keeper:

@@ -69,19 +69,20 @@ class Checking:
         """The pages of a series at one moment."""
         workspace = self.driver.first
         rows: list[tuple[int, int, int]] = []
-        after: int | None = 0
+        after: str | None = None
+        more = True
         common = (workspace, workspace.owner_scope, PROJECT, run, key)
         refused = self.series_refused(run, key, position)
         if refused is not None:
             assert settled(lambda: metrics.series(*common, as_of=as_of)) == Outcome(error=refused)
             return
         expected = self.driver.model.at(position).series(run, key, *steps)
-        while after is not None:
+        while more:
             page = metrics.series(
-                *common, steps=steps, limit=limit + len(expected) // 5, after=after, as_of=as_of, packed=True
+                *common, steps=steps, limit=limit + len(expected) // 5, page=after, as_of=as_of, packed=True
             )
             rows.extend(_unpacked(page))
-            after = None if page.next is None else metrics.page_start(page.next)
+            after, more = page.next, page.next is not None
         assert rows == expected, (run, key, as_of)
 
     def check_chart(self, run: str, key: str, as_of: Any, position: int | None, steps: Steps, buckets: int) -> None:

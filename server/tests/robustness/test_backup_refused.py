@@ -18,7 +18,7 @@ from store.test_migrations import statements
 
 from muniment.model.errors import Conflict, InvalidInput, MunimentError, StoreFull
 from muniment_server.annexes import keeper
-from muniment_server.services import backup
+from muniment_server.services import bundles
 from muniment_server.services.trust import TrustFolder
 from muniment_server.store import migrations
 from muniment_server.store.engine import Store
@@ -77,7 +77,7 @@ def agreeing(change: Damage) -> Damage:
     def damage(folder: Path) -> None:
         change(folder)
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        manifest["files"] = {path: msgspec.to_builtins(backup.measured(folder / path)) for path in manifest["files"]}
+        manifest["files"] = {path: msgspec.to_builtins(bundles.measured(folder / path)) for path in manifest["files"]}
         (folder / "manifest.json").write_text(json.dumps(manifest))
 
     return damage

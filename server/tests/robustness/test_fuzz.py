@@ -43,7 +43,7 @@ _VALUE = st.recursive(
 
 
 @st.composite
-def _mutated(draw: st.DrawFn, good: dict[str, Any]) -> dict[str, Any]:
+def mutated(draw: st.DrawFn, good: dict[str, Any]) -> dict[str, Any]:
     """A body with something else in one place or two, mostly of the kind that belongs there; rarely another field."""
     body: Any = good
     for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
@@ -74,7 +74,7 @@ def test_no_body_breaks_the_server(stage: Stage, route: str) -> None:
         path = f"{DEFAULT}/records/{'0' * 32}/erase"
 
     @settings(max_examples=EXAMPLES, derandomize=True, database=None)
-    @given(body=_mutated(good), keyed=st.booleans(), as_packed=st.booleans())
+    @given(body=mutated(good), keyed=st.booleans(), as_packed=st.booleans())
     def attempt(body: dict[str, Any], keyed: bool, as_packed: bool) -> None:
         raw, media = _encoded(body, as_packed=as_packed)
         headers = {"content-type": media, **({"idempotency-key": str(hash(raw))} if keyed else {})}

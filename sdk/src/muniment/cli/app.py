@@ -45,7 +45,8 @@ def build(*, alone: bool = False) -> typer.Typer:
         return app
     for point in sorted(entry_points(group="muniment.commands"), key=lambda found: found.name):
         point.load()(app)
-    for registered in app.registered_commands:
+    groups = [found.typer_instance for found in app.registered_groups if found.typer_instance is not None]
+    for registered in (command for group in (app, *groups) for command in group.registered_commands):
         if registered.help is None and registered.callback is not None:
             registered.help = _help(registered.callback)
     return app

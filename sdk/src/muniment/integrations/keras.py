@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from muniment.integrations.recording import Recording, missing, params_of, safely
+from muniment.integrations.recording import Finishing, Recording, missing, params_of, safely
 from muniment.recorder import ActiveRun
 
 try:
@@ -18,7 +17,7 @@ SUMMARY = "model/summary.txt"
 """Under which path a run has the layers of its model."""
 
 
-class MunimentCallback(keras.callbacks.Callback):
+class MunimentCallback(Finishing, keras.callbacks.Callback):
     """Records the optimizer's params, metrics of each epoch (and batch), and the model's summary.
 
     Metrics of an epoch are called as Keras calls them (``loss``, ``val_loss``), with the epoch, from 0, as the step.
@@ -81,18 +80,6 @@ class MunimentCallback(keras.callbacks.Callback):
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """End a run of its own."""
         self._recording.end()
-
-    def finish(self) -> None:
-        """End a training that has not come to its end, such as by an exception that the program goes on after."""
-        self._recording.leave()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.finish()
 
 
 def _name(loss: Any) -> str:

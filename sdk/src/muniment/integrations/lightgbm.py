@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from muniment.integrations.recording import Recording, missing, params_of, safely, table
+from muniment.integrations.recording import Finishing, Recording, missing, params_of, safely, table
 from muniment.model.run import RunState
 from muniment.recorder import ActiveRun
 
@@ -19,7 +18,7 @@ IMPORTANCE = "importance.csv"
 """Under which path a run has how much each feature counts."""
 
 
-class MunimentCallback:
+class MunimentCallback(Finishing):
     """Records params, every metric of every evaluation set at its iteration, the best iteration and importances.
 
     Metrics are called ``DATA-METRIC``, those of a cross-validation also ``DATA-METRIC-std``.
@@ -73,14 +72,6 @@ class MunimentCallback:
         """Record the best iteration, and end a run of its own."""
         self._recording.leave()
         self._training = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.finish()
 
 
 class _Training:

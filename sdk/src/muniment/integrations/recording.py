@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from muniment import fluent
@@ -252,3 +253,21 @@ def table(columns: Mapping[str, list[Any]]) -> bytes:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return out.getvalue().encode()
+
+
+class Finishing:
+    """What callbacks share whose library does not tell them of a training that ends by an exception."""
+
+    _recording: Recording
+
+    def finish(self) -> None:
+        """End a training that has not come to its end, such as by an exception that the program goes on after."""
+        self._recording.leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish()

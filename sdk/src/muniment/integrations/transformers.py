@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from muniment import fluent
-from muniment.integrations.recording import Recording, missing, params_of, safely
+from muniment.integrations.recording import Finishing, Recording, missing, params_of, safely
 from muniment.recorder import ActiveRun
 
 try:
@@ -21,7 +20,7 @@ NOTE = "muniment.json"
 """The file in a checkpoint that says which run it is of."""
 
 
-class MunimentCallback(TrainerCallback):
+class MunimentCallback(Finishing, TrainerCallback):
     """Records the training arguments, the model's configuration (``model.…``) and everything that is logged.
 
     Only the first process of all records. A training that goes on from a checkpoint, goes on with the run that the
@@ -93,18 +92,6 @@ class MunimentCallback(TrainerCallback):
         if state.best_model_checkpoint is not None:
             self._run.set_tags({"best_checkpoint": Path(state.best_model_checkpoint).name})
         self._recording.end()
-
-    def finish(self) -> None:
-        """End a training that has not come to its end, such as by an exception that the program goes on after."""
-        self._recording.leave()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.finish()
 
 
 def _run_of(args: Any, step: int) -> str | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from muniment.integrations.recording import Recording, missing, params_of, safely, table
+from muniment.integrations.recording import Finishing, Recording, missing, params_of, safely, table
 from muniment.recorder import ActiveRun
 
 try:
@@ -20,7 +19,7 @@ IMPORTANCE = "importance.csv"
 _KINDS = ("gain", "weight", "cover")
 
 
-class MunimentCallback(TrainingCallback):
+class MunimentCallback(Finishing, TrainingCallback):
     """Records params, every metric of every evaluation set at its iteration, the best iteration and importances.
 
     Metrics are called ``DATA-METRIC``, those of a cross-validation also ``DATA-METRIC-std``.
@@ -99,18 +98,6 @@ class MunimentCallback(TrainingCallback):
     @safely
     def _end(self) -> None:
         self._recording.end()
-
-    def finish(self) -> None:
-        """End a training that has not come to its end, such as by an exception that the program goes on after."""
-        self._recording.leave()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.finish()
 
 
 def _settings(learner: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from muniment.model.errors import InvalidInput, TooLarge
 
 NAME_LIMIT = 250
 """Characters in a name or key."""
+TITLE_LIMIT = 500
+"""Characters in the name of an experiment or a run: other trackers let people write sentences there."""
 VALUE_LIMIT = 65_536
 """Characters in the value of a param or tag."""
 TEXT_LIMIT = 1_048_576
@@ -53,6 +55,17 @@ def check_name(text: str, field: str) -> str:
     if not text or text.isspace():
         raise InvalidInput(f"{field} must not be empty", field=field)
     return check_text(text, field, NAME_LIMIT)
+
+
+def check_title(text: str, field: str) -> str:
+    """`text`, if it can name an experiment or a run: as `check_name`, up to 500 characters.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    if not text or text.isspace():
+        raise InvalidInput(f"{field} must not be empty", field=field)
+    return check_text(text, field, TITLE_LIMIT)
 
 
 def check_slug(text: str, field: str = "slug") -> str:

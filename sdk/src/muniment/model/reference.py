@@ -21,7 +21,7 @@ import msgspec
 from muniment.model.dataset import DEFAULT_NAMESPACE
 from muniment.model.errors import InvalidInput
 from muniment.model.ids import parse_urn
-from muniment.model.names import NAME_LIMIT, check_name, check_text
+from muniment.model.names import TITLE_LIMIT, check_text, check_title
 
 _ID = re.compile(r"[0-9a-fA-F]{32}\Z|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _VERSIONED = {"dataset": "dataset_version", "model": "model_version"}
@@ -60,7 +60,7 @@ def parse_reference(text: str, kind: str | None, field: str) -> Reference:
     Raises:
         InvalidInput: it is none, or of another kind.
     """
-    check_text(text, field, 4 * NAME_LIMIT)
+    check_text(text, field, 3 * TITLE_LIMIT)
     if _ID.match(text):
         return Reference(kind, id=text.replace("-", "").lower())
     if text.startswith("urn:"):
@@ -81,7 +81,7 @@ def parse_reference(text: str, kind: str | None, field: str) -> Reference:
             field=field,
         )
     for part in key:
-        check_name(part, field)
+        check_title(part, field)
     if said in _BY_ID:
         if project is None or not _ID.match(key[0]):
             raise InvalidInput(f"{field}: a {said} goes by its id, not by {text[:120]!r}", field=field)

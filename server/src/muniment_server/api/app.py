@@ -104,13 +104,13 @@ class Application:
                 status = route.status
                 await _answer(send, route, answer, packed=packed)
         except MunimentError as error:
-            status = await _refuse(send, error, protocol)
+            status = await _refuse(send, error, protocol, raw_path)
         except asyncio.CancelledError:
             raise
         except Exception:  # noqa: BLE001 - a bug is logged and answered, never a dropped connection
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             unknown = MunimentError("something went wrong inside Muniment; its log says what")
-            status = await _refuse(send, unknown, protocol)
+            status = await _refuse(send, unknown, protocol, raw_path)
         finally:
             telemetry.observe(route.name if route else "none", status, time.perf_counter() - started)
 
@@ -280,9 +280,9 @@ async def _sent(send: Send, answer: Sent) -> None:
     await _send(send, answer.status, answer.body, answer.media, extra)
 
 
-async def _refuse(send: Send, error: MunimentError, protocol: Protocol | None) -> int:
+async def _refuse(send: Send, error: MunimentError, protocol: Protocol | None, path: str) -> int:
     if protocol is not None:
-        refusal = protocol.refuse(error)
+        refusal = protocol.refuse(error, _within(path)[1])
         await _sent(send, refusal)
         return refusal.status
     made = problem(error)

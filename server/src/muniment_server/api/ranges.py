@@ -15,10 +15,19 @@ from muniment_server.services.workspace import Workspace
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
-def answer(workspace: Workspace, artifact: Artifact, headers: dict[str, str], name: str) -> Outgoing:
+def answer(
+    workspace: Workspace, artifact: Artifact, headers: dict[str, str], name: str, media: str | None = None
+) -> Outgoing:
     """The bytes that a request asks for.
 
     A browser never shows what somebody uploaded as a page of this server: it is told to save it.
+
+    Args:
+        workspace: the store.
+        artifact: which bytes.
+        headers: of the request.
+        name: what the file is saved as.
+        media: what it is, if that is not what was said when the bytes came.
 
     Raises:
         UnsatisfiableRange: there are no such bytes.
@@ -35,7 +44,7 @@ def answer(workspace: Workspace, artifact: Artifact, headers: dict[str, str], na
         return Outgoing(_nothing(), 304, common)
     first, length = range_of(headers, tag, artifact.size)
     status = 200 if length == artifact.size else 206
-    common["content-type"] = artifact.media_type or "application/octet-stream"
+    common["content-type"] = media or artifact.media_type or "application/octet-stream"
     common["content-length"] = str(length)
     if status == 206:
         common["content-range"] = f"bytes {first}-{first + length - 1}/{artifact.size}"

@@ -56,7 +56,8 @@ class Protocol(msgspec.Struct, frozen=True):
     """
 
     prefixes: tuple[str, ...]
-    refuse: Callable[[MunimentError], Sent]
+    refuse: Callable[[MunimentError, str], Sent]
+    """What is answered where an error came up at a path, which begins with one of the prefixes."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from muniment_server.commands.bars import Report, with_bars
 from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, store_url
 from muniment_server.services import backup as backups
 from muniment_server.services import restore as restoring
-from muniment_server.services.backup import BackedUp, Report
+from muniment_server.services.backup import BackedUp
 from muniment_server.services.restore import Restored
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import default_artifacts, default_trust
@@ -51,7 +48,7 @@ def backup(
     opened = Store(store_url(store))
     try:
         backups.check_store(opened)
-        done = _with_bars(
+        done = with_bars(
             lambda report: backups.take(
                 opened,
                 TrustFolder(trust or default_trust(opened)),
@@ -104,24 +101,13 @@ def restore(
         )
 
     try:
-        done = _with_bars(work)
+        done = with_bars(work)
     finally:
         opened.close()
     if json:
         typer.echo(msgspec.json.encode(done).decode())
     else:
         _show_restore(done)
-
-
-def _with_bars(work: Callable[[Report], T]) -> T:
-    columns = TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        task = bars.add_task("reading")
-
-        def report(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
-
-        return work(report)
 
 
 def _show_backup(done: BackedUp) -> None:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from muniment.model.errors import InvalidInput
 from muniment_server.services.workspace import data_folder
+from muniment_server.store.engine import parse_url
 
 StoreOption = Annotated[
     str | None,
@@ -40,3 +42,14 @@ def store_url(given: str | None) -> str:
     folder = data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'store.db'}"
+
+
+def check_there(url: str) -> None:
+    """Check that a store that is only to be read is there: SQLite would make an empty one of a mistyped path.
+
+    Raises:
+        InvalidInput: there is no such file.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        raise InvalidInput(f"there is no store at {parsed.database}; name it by --store", field="store")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from muniment_server.annexes import keeper
-from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, store_url
+from muniment_server.commands.bars import with_bars
+from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, check_there, store_url
 from muniment_server.services import portable
-from muniment_server.services.portable import Moved, Report
+from muniment_server.services.portable import Moved
 from muniment_server.services.workspace import DEFAULT_PROJECT, Workspace
 
 
@@ -38,11 +36,12 @@ def export(
 
       muniment export everything --store postgresql://muniment@db/muniment
     """
+    check_there(store_url(store))
     with _opened(store, artifacts, trust) as workspace:
         owner = workspace.owner_scope
         _show(
             "exported",
-            _with_bars(
+            with_bars(
                 lambda report: portable.take_out(workspace, owner, project, folder, report, content=not without_bytes)
             ),
             json=json,
@@ -70,7 +69,7 @@ def import_(
         owner = workspace.owner_scope
         _show(
             "imported",
-            _with_bars(lambda report: portable.take_in(workspace, owner, folder, report, slug=project)),
+            with_bars(lambda report: portable.take_in(workspace, owner, folder, report, slug=project)),
             json=json,
         )
         keeper.seal(workspace)
@@ -83,17 +82,6 @@ def _opened(store: str | None, artifacts: str | None, trust: Path | None) -> Ite
         yield workspace
     finally:
         workspace.close()
-
-
-def _with_bars(work: Callable[[Report], Moved]) -> Moved:
-    columns = TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        task = bars.add_task("reading")
-
-        def report(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
-
-        return work(report)
 
 
 def _show(verb: str, moved: Moved, *, json: bool) -> None:

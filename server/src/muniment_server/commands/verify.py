@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from muniment.model.ledger import Verification
-from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, store_url
+from muniment_server.commands.bars import Report, with_bars
+from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, check_there, store_url
 from muniment_server.services import verify as verification
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import default_artifacts, default_trust
 from muniment_server.store import migrations
-from muniment_server.store.audit import Report
 from muniment_server.store.blobs import Blobs
 from muniment_server.store.engine import Store
 
@@ -44,15 +42,19 @@ def verify(
 
       muniment verify --bytes
     """
+    check_there(store_url(store))
     opened = Store(store_url(store))
+
+    def work(report: Report) -> Verification:
+        outcome = verification.store(opened, TrustFolder(trust or default_trust(opened)), report)
+        if not bytes_:
+            return outcome
+        blobs = Blobs(artifacts or default_artifacts(opened))
+        return asyncio.run(verification.with_bytes(opened, blobs, outcome, report))
+
     try:
         migrations.prepare(opened, migrate=False)
-        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-            report = _reporter(bars)
-            outcome = verification.store(opened, TrustFolder(trust or default_trust(opened)), report)
-            if bytes_:
-                blobs = Blobs(artifacts or default_artifacts(opened))
-                outcome = asyncio.run(verification.with_bytes(opened, blobs, outcome, report))
+        outcome = with_bars(work)
     finally:
         opened.close()
     if json:
@@ -60,15 +62,6 @@ def verify(
     else:
         _show(opened.name, outcome)
     raise typer.Exit(0 if outcome.ok else 1)
-
-
-def _reporter(bars: Progress) -> Report:
-    task = bars.add_task("reading")
-
-    def report(what: str, done: int, total: int) -> None:
-        bars.update(task, description=what, completed=done, total=total)
-
-    return report
 
 
 def _show(name: str, outcome: Verification) -> None:

@@ -12,20 +12,27 @@ between; should something of that have been collected since the snapshot, anothe
 from __future__ import annotations
 
 import asyncio
-import errno
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from muniment.model.errors import Conflict, InvalidInput, NotFound, SchemaMismatch, StoreFull, Unavailable
+from muniment.model.errors import Conflict, InvalidInput, NotFound, SchemaMismatch
+from muniment_server.services.bundles import (
+    SECONDS,
+    File,
+    Report,
+    made_whole,
+    measured,
+    pieces_of,
+    put,
+)
 from muniment_server.services.trust import CHECKPOINTS_FILE, TrustFolder
 from muniment_server.store import backup, migrations
 from muniment_server.store.backup import Spoken
@@ -36,21 +43,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 STORE = "store.sqlite"
 LISTING = "artifacts.ndjson"
-SECONDS = 86_400.0
-"""A snapshot for as long as it takes."""
-PIECE = 1 << 20
 _AT_ONCE = 8
 """Artifacts that are copied at a time."""
-_FULL = frozenset((errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
-Report = Callable[[str, int, int], None]
-"""Hears what is being done, how far it is, and of how much."""
-
-
-class File(msgspec.Struct, frozen=True):
-    """One file of a backup; its sha256 in hex."""
-
-    sha256: str
-    bytes: int
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,90 +154,6 @@ def check_store(store: Store) -> None:
             f"{store.name} has schema {revision}, which this release does not know: back it up with the release that "
             "wrote it, or a newer one"
         )
-
-
-@contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which gets its name once the block ends well.
-
-    Raises:
-        Conflict: the folder is there, or somebody else makes it at the moment.
-        StoreFull: there is no room for it.
-    """
-    if folder.exists():
-        raise Conflict(f"{folder} is there already; name a folder that is not", field="folder")
-    making = folder.with_name(f".{folder.name}.part")
-    with room_for(folder):
-        making.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            making.mkdir(mode=0o700)
-        lock = os.open(making, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise Conflict(f"{folder} is being made by another process; wait for it", field="folder") from None
-            for left in making.iterdir():  # by one that was killed
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-            try:
-                yield making
-                for path in (*making.rglob("*"), making):
-                    flush(path)
-                making.rename(folder)
-            except BaseException:
-                shutil.rmtree(making, ignore_errors=True)
-                raise
-            flush(folder.parent)
-        finally:
-            os.close(lock)
-
-
-@contextmanager
-def room_for(folder: Path) -> Iterator[None]:
-    """Say of a full disk which one it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFull(f"there is no room for {folder}: free some, then try again") from error
-        raise Unavailable(f"{folder} cannot be made: {error.strerror} ({error.filename})") from error
-
-
-def flush(path: Path) -> None:
-    """Ask the disk to keep a file, or the names in a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def put(path: Path, pieces: Iterable[bytes]) -> File:
-    """Write a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hashed, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
-        for piece in pieces:
-            file.write(piece)
-            hashed.update(piece)
-            size += len(piece)
-    return File(hashed.hexdigest(), size)
-
-
-def pieces_of(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, in pieces."""
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            yield piece
-
-
-def measured(path: Path) -> File:
-    """What a file is."""
-    hashed, size = hashlib.sha256(), 0
-    for piece in pieces_of(path):
-        hashed.update(piece)
-        size += len(piece)
-    return File(hashed.hexdigest(), size)
 
 
 def listed(folder: Path) -> Iterator[Spoken]:

@@ -12,7 +12,7 @@ from muniment.model.artifact import Attached
 from muniment.model.errors import InvalidInput, MunimentError, TooLarge
 from muniment.model.facet import FacetSet
 from muniment.model.metric import PointsWritten
-from muniment.model.names import TEXT_LIMIT, check_map, check_name, check_text
+from muniment.model.names import TEXT_LIMIT, check_map, check_text, check_title
 from muniment.model.othername import NameSet
 from muniment.model.record import LifecycleSet, TagsSet
 from muniment_server.policy.access import Permission, Scope
@@ -105,7 +105,7 @@ def _create_experiment(command: commands.CreateExperiment) -> Act:
 
 def _update_experiment(command: commands.UpdateExperiment) -> Act:
     if isinstance(command.name, str):
-        check_name(command.name, "name")
+        check_title(command.name, "name")
     if isinstance(command.description, str):
         check_text(command.description, "description", TEXT_LIMIT)
     return lambda draft: experiments.update_in(draft, command.experiment, command)

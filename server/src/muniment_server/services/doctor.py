@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 import stat
@@ -21,7 +20,6 @@ from muniment.model.ids import new_id
 from muniment_server.services.trust import TrustFolder
 from muniment_server.services.workspace import default_artifacts, default_trust, now
 from muniment_server.store import backup, inspection, migrations
-from muniment_server.store.backup import Spoken
 from muniment_server.store.blobs import Blobs
 from muniment_server.store.engine import Store, masked
 from muniment_server.store.inspection import State
@@ -244,7 +242,7 @@ def of_artifacts(store: Store, blobs: Blobs, found: State) -> Iterator[Finding]:
         yield room("disk of artifacts", blobs.folder, "free some space; muniment collect deletes what nobody refers to")
     with store.read() as connection:
         some = inspection.sample(connection, SAMPLE, LARGEST)
-    wrong = [spoken for spoken in some if (asyncio.run(_digest(blobs, spoken))) != spoken.digest]
+    wrong = [spoken for spoken in some if asyncio.run(blobs.digest(spoken.location)) != spoken.digest]
     if wrong:
         advice = "muniment verify --bytes tells of all; restore them from a backup"
         text = f"{len(wrong)} of {len(some)} missing or changed, such as {wrong[0].digest}"
@@ -269,13 +267,3 @@ async def _write(blobs: Blobs) -> None:
     location = f"doctor/{new_id()}"
     await blobs.put(location, pieces())
     await blobs.delete(location)
-
-
-async def _digest(blobs: Blobs, spoken: Spoken) -> str | None:
-    hashed = hashlib.sha256()
-    try:
-        async for piece in blobs.whole(spoken.location):
-            hashed.update(piece)
-    except MunimentError:
-        return None
-    return f"sha256:{hashed.hexdigest()}"

@@ -10,7 +10,7 @@ from muniment.model.errors import Conflict, NotFound
 from muniment.model.experiment import Experiment, ExperimentChange, NewExperiment
 from muniment.model.facet import Facet
 from muniment.model.ids import new_id
-from muniment.model.names import NAME_LIMIT, TEXT_LIMIT, check_map, check_name, check_text
+from muniment.model.names import TEXT_LIMIT, TITLE_LIMIT, check_map, check_text, check_title
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
 from muniment_server.services.workspace import Change, Workspace, refuse_erased
@@ -62,7 +62,7 @@ def create_first(
 
 def check_new(new: NewExperiment) -> None:
     """Check what can be checked without the store."""
-    check_name(new.name, "name")
+    check_title(new.name, "name")
     if new.description is not None:
         check_text(new.description, "description", TEXT_LIMIT)
 
@@ -98,7 +98,7 @@ def held_by_key(draft: Draft, key: str) -> Held:
         NotFound: there is none.
         Gone: it was erased.
     """
-    check_text(key, "experiment", NAME_LIMIT)
+    check_text(key, "experiment", TITLE_LIMIT)
     found = draft.find_named("experiment", key)
     if found is None and len(key.replace("-", "")) == 32:
         found = draft.find("experiment", key.replace("-", "").lower())
@@ -127,7 +127,7 @@ def update(
     """Prepare a change of an experiment."""
     ref = workspace.project(scope, project, Permission.WRITE)
     if isinstance(change.name, str):
-        check_name(change.name, "name")
+        check_title(change.name, "name")
     if isinstance(change.description, str):
         check_text(change.description, "description", TEXT_LIMIT)
     return Change(ref.no, scope.principal, "experiment.update", lambda draft: update_in(draft, key, change), receipt)

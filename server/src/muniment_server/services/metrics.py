@@ -50,6 +50,30 @@ def prepared(new: NewPoints) -> PointsBatch:
     return repeats.prepare(columns.from_request(new, time.time_ns() // 1_000_000))
 
 
+def of_columns(made: columns.Columns) -> PointsBatch:
+    """Points that are columns already, with everything computed that needs no lock.
+
+    Raises:
+        InvalidInput: a name is not acceptable, or a time lies before 1970.
+    """
+    if made.timestamp.min() < 0:
+        raise InvalidInput("timestamp holds a time before 1970; it is in epoch milliseconds", field="timestamp")
+    return repeats.prepare(made)
+
+
+def recorded(
+    workspace: Workspace, scope: Scope, project: str, run_id: str, keys: set[str] | None
+) -> dict[str, SeriesColumns]:
+    """What is recorded of some metrics of a run, or all, as columns; {} if there is no such run."""
+    ref = workspace.project(scope, project, Permission.READ)
+    with workspace.store.read() as connection:
+        try:
+            row = runs.row_of(connection, scope, ref.no, run_id, None)
+        except NotFound:
+            return {}
+        return points.read_series(connection, ref.no, points.RunPoints(row.no, run_id), keys)
+
+
 def log_in(draft: Draft, run_id: str, batch: PointsBatch, writer: tuple[str, int] | None = None) -> PointsWritten:
     """Log points in a draft. What is known already, by writer or by digest, is answered as it was."""
     count = len(batch.columns)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -20,30 +20,18 @@ import sqlalchemy as sa
 
 from muniment.model import merkle
 from muniment.model.errors import Conflict, InvalidInput, NotFound
-from muniment.model.ids import new_id
 from muniment.model.project import NewProject
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import projects as projects_
 from muniment_server.services import verify
+from muniment_server.services.bundles import SECONDS, File, Report, check_file, made_whole, pieces_of, put
 from muniment_server.services.workspace import ProjectRef, Workspace
 from muniment_server.store import artifacts, heads, migrations, portable, projects, tiles
 from muniment_server.store.heads import Head
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-SECONDS = 86_400.0
-"""A snapshot for as long as it takes."""
-_PIECE = 1 << 20
 _NAME = re.compile(r"(tables/[a-z_]{1,40}\.ndjson|points/[0-9]{15}\.parquet|artifacts/[0-9a-f]{64})\Z")
-Report = Callable[[str, int, int], None]
-"""Hears what is being done, how far it is, and of how much."""
-
-
-class File(msgspec.Struct, frozen=True):
-    """One file of an export; its sha256 in hex."""
-
-    sha256: str
-    bytes: int
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,18 +81,8 @@ def take_out(
         Conflict: the folder is there.
     """
     ref = workspace.project(scope, slug, Permission.READ)
-    if folder.exists():
-        raise Conflict(f"{folder} is there already; name a folder that is not", field="folder")
-    making = folder.with_name(f".{folder.name}.{new_id()[-8:]}.part")
-    making.mkdir(parents=True)
-    try:
-        with workspace.store.read(SECONDS) as connection:
-            made = _written(workspace, scope, connection, ref, making, report, content=content)
-        making.rename(folder)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
-    return made
+    with made_whole(folder) as making, workspace.store.read(SECONDS) as connection:
+        return _written(workspace, scope, connection, ref, making, report, content=content)
 
 
 def _written(
@@ -123,12 +101,12 @@ def _written(
     for done, name in enumerate(names):
         report(f"records: {name}", done, len(names))
         path = f"tables/{name}.ndjson"
-        files[path] = _put(folder / path, (line + b"\n" for line in portable.rows(connection, ref.no, name)))
+        files[path] = put(folder / path, (line + b"\n" for line in portable.rows(connection, ref.no, name)))
     points = 0
     for first, count, payload in portable.segments(connection, ref.no):
         report("points", first, head.position)
         path = f"points/{first:015}.parquet"
-        files[path] = _put(folder / path, [payload])
+        files[path] = put(folder / path, [payload])
         points += count
     if content:
         files.update(asyncio.run(_artifacts_out(workspace, connection, ref, folder, report)))
@@ -164,17 +142,6 @@ def _evidence(connection: sa.Connection, workspace: Workspace, ref: ProjectRef, 
     (origin / "seals.ndjson").write_bytes(b"".join(lines))
     for key in sorted(workspace.trust.path.glob("*.pub")):
         shutil.copyfile(key, origin / key.name)
-
-
-def _put(path: Path, pieces: Iterable[bytes]) -> File:
-    path.parent.mkdir(exist_ok=True)
-    hashed, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
-        for piece in pieces:
-            file.write(piece)
-            hashed.update(piece)
-            size += len(piece)
-    return File(hashed.hexdigest(), size)
 
 
 async def _artifacts_out(
@@ -257,24 +224,8 @@ def _checked(folder: Path, report: Report) -> Manifest:
             raise InvalidInput(
                 f"{folder / MANIFEST} names {path[:120]!r}, which is no file of an export", field="folder"
             )
-        problem = _differs(folder / path, file)
-        if problem is not None:
-            raise InvalidInput(f"{folder / path} {problem}", field="folder")
+        check_file(folder / path, file)
     return manifest
-
-
-def _differs(path: Path, file: File) -> str | None:
-    hashed, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as found:
-            while piece := found.read(_PIECE):
-                hashed.update(piece)
-                size += len(piece)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if (hashed.hexdigest(), size) != (file.sha256, file.bytes):
-        return "is not what the manifest says: it was changed or cut short"
-    return None
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -323,7 +274,7 @@ async def _artifacts_in(
     workspace: Workspace, connection: sa.Connection, ref: ProjectRef, folder: Path, report: Report
 ) -> None:
     """Put the bytes where the records say they are, before anybody can read these."""
-    put: list[str] = []
+    given: list[str] = []
     last = done = 0
     while found := artifacts.active_after(connection, ref.no, last):
         for number, artifact in found:
@@ -334,14 +285,13 @@ async def _artifacts_in(
                 continue
 
             async def pieces(source: Path = path) -> AsyncIterator[bytes]:
-                with source.open("rb") as file:
-                    while piece := file.read(_PIECE):
-                        yield piece
+                for piece in pieces_of(source):
+                    yield piece
 
-            put.append(artifact.location)
+            given.append(artifact.location)
             try:
                 await workspace.blobs.put(artifact.location, pieces())
             except BaseException:
-                for location in put:  # the transaction that would have spoken for them fails
+                for location in given:  # the transaction that would have spoken for them fails
                     await workspace.blobs.delete(location)
                 raise

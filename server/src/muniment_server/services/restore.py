@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -23,25 +22,11 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from muniment.model.errors import Conflict, InvalidInput, NotFound, Unavailable
+from muniment.model.errors import Conflict, InvalidInput, Unavailable
 from muniment.model.ledger import Verification
 from muniment_server.services import verify
-from muniment_server.services.backup import (
-    FORMAT,
-    LISTING,
-    MANIFEST,
-    SECONDS,
-    STORE,
-    File,
-    Manifest,
-    Report,
-    artifact_path,
-    flush,
-    listed,
-    measured,
-    pieces_of,
-    room_for,
-)
+from muniment_server.services.backup import FORMAT, LISTING, MANIFEST, STORE, Manifest, artifact_path, listed
+from muniment_server.services.bundles import SECONDS, File, Report, check_file, flush, pieces_of, room_for
 from muniment_server.services.trust import CHECKPOINTS_FILE, TrustFolder
 from muniment_server.store import backup, migrations, tiles
 from muniment_server.store.backup import Spoken
@@ -109,21 +94,12 @@ def check(folder: Path, report: Report) -> Manifest:
         raise InvalidInput(f"{folder / MANIFEST} names {bad[0][:120]!r}, which no backup has", field="folder")
     for done, (path, file) in enumerate(manifest.files.items()):
         report("digests", done, len(manifest.files))
-        _check_file(folder / path, file)
+        check_file(folder / path, file)
     if manifest.content:
         for done, item in enumerate(_listed(folder)):
             report("digests of artifacts", done, manifest.artifacts)
-            _check_file(folder / artifact_path(item.digest), File(item.digest.removeprefix("sha256:"), item.size))
+            check_file(folder / artifact_path(item.digest), File(item.digest.removeprefix("sha256:"), item.size))
     return manifest
-
-
-def _check_file(path: Path, file: File) -> None:
-    try:
-        found = measured(path)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", field="folder") from None
-    if found != file:
-        raise InvalidInput(f"{path} is not what the manifest says: it was changed or cut short", field="folder")
 
 
 def _listed(folder: Path) -> Iterator[Spoken]:
@@ -297,7 +273,7 @@ async def _bytes_in(
 
 
 async def _put(blobs: Blobs, folder: Path, item: Spoken, tell: Callable[[str], None]) -> None:
-    found = await _digest(blobs, item)
+    found = await blobs.digest(item.location)
     if found == item.digest:
         return  # they have survived, or an earlier restore has put them
 
@@ -308,19 +284,8 @@ async def _put(blobs: Blobs, folder: Path, item: Spoken, tell: Callable[[str], N
     if found is None:
         tell(item.location)
     await blobs.put(item.location, pieces())
-    if await _digest(blobs, item) != item.digest:
+    if await blobs.digest(item.location) != item.digest:
         raise Unavailable(f"{blobs.url} does not give back the bytes of {item.digest} that were put there")
-
-
-async def _digest(blobs: Blobs, item: Spoken) -> str | None:
-    """Of what lies at the location of an artifact."""
-    hashed = hashlib.sha256()
-    try:
-        async for piece in blobs.whole(item.location):
-            hashed.update(piece)
-    except NotFound:
-        return None
-    return f"sha256:{hashed.hexdigest()}"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import msgspec
 
 from muniment.model.errors import Conflict, InvalidInput, NotFound
 from muniment.model.ids import new_id, parse_id
-from muniment.model.names import TEXT_LIMIT, check_document, check_map, check_name, check_text, check_time
+from muniment.model.names import TEXT_LIMIT, check_document, check_map, check_name, check_text, check_time, check_title
 from muniment.model.run import TERMINAL, NewRun, Run, RunChange, RunData, param_text
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.services import moments
@@ -36,9 +36,9 @@ def create(
 
 def check_new(new: NewRun) -> dict[str, str]:
     """Check what can be checked without the store; the params as text."""
-    check_name(new.experiment, "experiment")
+    check_title(new.experiment, "experiment")
     if new.name is not None:
-        check_name(new.name, "name")
+        check_title(new.name, "name")
     _check_fields(new)
     check_map(new.tags, "tags")
     return texts(new.params)
@@ -194,7 +194,7 @@ def update(
 def check_change(change: RunChange) -> None:
     """Check what can be checked without the store."""
     if isinstance(change.name, str):
-        check_name(change.name, "name")
+        check_title(change.name, "name")
     _check_fields(change)
 
 

@@ -45,6 +45,8 @@ FAMILIES = {
         Family("names", tables.names, refers=False),
     )
 }
+LEVEL_PAGE = 500
+"""Names that are read at once to find out what lies in a folder."""
 Key = tuple[str, int, str]
 """(family, number of the record, name)."""
 
@@ -123,6 +125,44 @@ def all_of(
     if prefix:
         query = query.where(name >= prefix, sa.func.substr(name, 1, len(prefix)) == prefix)
     return {row.name: _content(row) for row in connection.execute(query)}
+
+
+def level(
+    connection: sa.Connection, project_id: int, family: str, record: int, begin: str = ""
+) -> dict[str, Content | None]:
+    """What lies one level below `begin` in names that are paths: what a name has, or None for a folder of such names.
+
+    Of a folder no more than a page of names is read, however many it holds.
+
+    Args:
+        connection: a snapshot.
+        project_id: the project.
+        family: which sort.
+        record: whose.
+        begin: empty, or a path that ends in a slash.
+    """
+    chosen = FAMILIES[family]
+    name = chosen.table.c.name
+    query = _query(chosen, project_id, record, None).order_by(name).limit(LEVEL_PAGE)
+    if begin:
+        query = query.where(name < _beyond(begin))
+    found: dict[str, Content | None] = {}
+    least, rows = begin, LEVEL_PAGE
+    while rows == LEVEL_PAGE:
+        rows = 0
+        for row in connection.execute(query.where(name >= least)):
+            rows += 1
+            if row.name < least:
+                continue
+            head, inside, _ = row.name[len(begin) :].partition("/")
+            found[head] = None if inside else _content(row)
+            least = _beyond(f"{begin}{head}/") if inside else f"{row.name}\x01"  # no name holds such a character
+    return found
+
+
+def _beyond(folder: str) -> str:
+    """The first name behind all that begin with a path that ends in a slash."""
+    return f"{folder[:-1]}0"  # which follows the slash
 
 
 def documents(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from muniment.model.errors import InvalidInput, NotFound, StoreFull, Unavailable
+from muniment.model.errors import InvalidInput, MunimentError, NotFound, StoreFull, Unavailable
 from muniment_server.store.engine import masked
 
 CHUNK = 1 << 20
@@ -128,6 +129,16 @@ class Blobs:
                 yield bytes(chunk)
         except Exception as error:
             raise self._translated(error) from error
+
+    async def digest(self, location: str) -> str | None:
+        """``sha256:HEX`` of what lies at a location; None if nothing does, or it cannot be read."""
+        hashed = hashlib.sha256()
+        try:
+            async for piece in self.whole(location):
+                hashed.update(piece)
+        except MunimentError:
+            return None
+        return f"sha256:{hashed.hexdigest()}"
 
     async def delete(self, location: str) -> None:
         """Delete bytes, if they are there, and what a process that died left of them.

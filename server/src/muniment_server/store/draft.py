@@ -52,7 +52,7 @@ class Draft(Lookup):
         self._words: dict[int, words.Row] = {}
         self._bodies: dict[int, tuple[str, Held, dict[str, Any]]] = {}
         self._points: list[tuple[Held, PointsBatch]] = []
-        self._writer: tuple[str, tuple[int, int, int]] | None = None
+        self._writers: dict[str, tuple[int, int, int]] = {}
         self._heads: list[int] = []
 
     # changing
@@ -238,7 +238,7 @@ class Draft(Lookup):
 
     def advance_writer(self, writer: str, sequence: int, position: int, count: int) -> None:
         """Remember that a writer has come to `sequence`, and what it was answered."""
-        self._writer = writer, (sequence, position, count)
+        self._writers[writer] = (sequence, position, count)
 
     def remark(self, held: Held, name: str, remark: Any) -> None:
         """Add an explanation to what the history says of a record."""
@@ -285,8 +285,7 @@ class Draft(Lookup):
         for held, batch in self._points:
             position += 1
             self._close_points(held, batch, position)
-        if self._writer:
-            transaction.writers[self._writer[0]] = self._writer[1]
+        transaction.writers.update(self._writers)
         buffers.heads.extend(self._heads)
         transaction.held.update(self.held)
         transaction.names.update(self.names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,6 +96,17 @@ def writer_mark(connection: sa.Connection, project_id: int, writer: str) -> tupl
     """(sequence, position, points) of a writer's latest accepted request."""
     found = _WRITER.rows(connection, {"project_id": project_id, "writer": writer})
     return tuple(found[0]) if found else None
+
+
+def writer_marks(connection: sa.Connection, project_id: int, wanted: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """(sequence, position, points) of the latest accepted request of each of some writers, of those that have one."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for start in range(0, len(wanted), 5_000):
+        query = sa.select(writers.c.writer, writers.c.sequence, writers.c.position, writers.c.points).where(
+            writers.c.project_id == project_id, writers.c.writer.in_(wanted[start : start + 5_000])
+        )
+        found.update((row.writer, (row.sequence, row.position, row.points)) for row in connection.execute(query))
+    return found
 
 
 def expire(connection: sa.Connection, project_id: int, before: datetime) -> int:

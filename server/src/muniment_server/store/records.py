@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from muniment.model.errors import NotFound
@@ -26,6 +28,17 @@ def number_of(connection: sa.Connection, scope: Scope, project_id: int, record_i
     if found is None:
         raise NotFound(f"this project has no record {record_id}", field="record")
     return int(found)
+
+
+def present(connection: sa.Connection, project_id: int, ids: Sequence[str]) -> set[str]:
+    """Those of some ids that records of a project have."""
+    found: set[str] = set()
+    for start in range(0, len(ids), 5_000):
+        query = sa.select(records.c.id).where(
+            records.c.project_id == project_id, records.c.id.in_(ids[start : start + 5_000])
+        )
+        found.update(connection.execute(query).scalars())
+    return found
 
 
 def erased(connection: sa.Connection, project_id: int, record_id: str) -> bool:

@@ -3,13 +3,31 @@
 ``wire`` has the protocol's shapes and errors, ``translate`` what its words mean here, ``routes`` its operations.
 """
 
-from muniment_server.api.mlflow.routes import experiments, logged, metrics, registry, runs, versions
+from muniment_server.api.mlflow.routes import (
+    artifacts,
+    experiments,
+    inputs,
+    logged,
+    metrics,
+    points,
+    registry,
+    runs,
+    server,
+    versions,
+)
 from muniment_server.api.routing import Route
 
-ROUTES: list[Route] = [
-    route
-    for noun in (experiments, runs, metrics, registry, versions, logged)
-    for endpoint in noun.ENDPOINTS
-    for route in endpoint.routes()
-]
+_NOUNS = (
+    experiments,
+    runs,
+    points,
+    metrics,
+    inputs,
+    registry,
+    versions,
+    logged,
+    artifacts,
+    server,
+)
+ROUTES: list[Route] = [route for noun in _NOUNS for endpoint in noun.ENDPOINTS for route in endpoint.routes()]
 """Every operation, at each of its paths."""

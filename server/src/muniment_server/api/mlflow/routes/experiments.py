@@ -14,10 +14,10 @@ from muniment.model.batch import (
     UpdateExperiment,
     UpdateRun,
 )
-from muniment.model.errors import Conflict, NotFound
+from muniment.model.errors import Conflict, InvalidInput, NotFound
 from muniment.model.experiment import Experiment, NewExperiment
 from muniment.model.mlflow import FACET
-from muniment.model.search import PAGE_LIMIT, Query
+from muniment.model.search import PAGE_LIMIT, Page, Query
 from muniment_server.api.mlflow.routes import numbers
 from muniment_server.api.mlflow.translate import experiments as translate
 from muniment_server.api.mlflow.translate import filters
@@ -86,7 +86,7 @@ async def _listed(call: Call, found: list[Experiment]) -> list[dict[str, Any]]:
     about = await asyncio.to_thread(details.of, call.workspace, call.scope, project_of(call), found, FACET)
     places = await numbers.of_ids(call, {experiment.id for experiment in found})
     return [
-        translate.to_mlflow(experiment, one, places[experiment.id].number)
+        translate.to_mlflow(experiment, one, places[experiment.id].number, project_of(call))
         for experiment, one in zip(found, about, strict=True)
     ]
 
@@ -95,10 +95,8 @@ async def search_experiments(call: Call, given: Given) -> dict[str, Any]:
     """Experiments that match a filter."""
     limit = given.get("max_results", 0)
     if not 0 < limit <= LISTED_LIMIT:
-        raise invalid(
-            f"Invalid value for max_results. It must be a positive integer, but got {limit}" if limit <= 0 else
-            f"Invalid value for request parameter max_results. It must be at most {LISTED_LIMIT}, but got value {limit}"
-        )  # fmt: skip
+        bound = "a positive integer" if limit <= 0 else f"at most {LISTED_LIMIT}"
+        raise invalid(f"Invalid value {limit} for parameter 'max_results' supplied. It must be {bound}")
     await numbers.of_ids(call, set())
     query = Query(
         kind="experiment",
@@ -108,13 +106,23 @@ async def search_experiments(call: Call, given: Given) -> dict[str, Any]:
         page=given.get("page_token") or None,
         lifecycle=LIFECYCLES[given.get("view_type", "ACTIVE_ONLY")],  # type: ignore[arg-type]
     )
-    page = await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+    page = await searched(call, query)
     answer: dict[str, Any] = {}
     if page.experiments:
         answer["experiments"] = await _listed(call, page.experiments)
     if page.next is not None:
         answer["next_page_token"] = page.next
     return answer
+
+
+async def searched(call: Call, query: Query) -> Page:
+    """A page of answers, or MLflow's refusal of its token."""
+    try:
+        return await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+    except InvalidInput as error:
+        if error.field == "page":
+            raise invalid("Invalid page token, could not base64-decode") from None
+        raise
 
 
 async def _where(call: Call, text: str) -> str:

@@ -8,11 +8,11 @@ import binascii
 import re
 
 from muniment.model.errors import Gone, NotFound
-from muniment_server.api.mlflow.routes.runs import run_of
+from muniment_server.api.mlflow.routes.runs import is_run
 from muniment_server.api.mlflow.translate import metrics as translate
-from muniment_server.api.mlflow.wire.exchange import TRACKING, TRACKING_3, Endpoint, Given, project_of
+from muniment_server.api.mlflow.wire.exchange import TRACKING, Endpoint, Given, project_of
 from muniment_server.api.mlflow.wire.message import INT32, STRING, STRINGS
-from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
+from muniment_server.api.mlflow.wire.refusals import invalid
 from muniment_server.api.routing import Call, Sent
 from muniment_server.policy.access import Permission
 from muniment_server.services import metrics
@@ -29,7 +29,7 @@ async def get_metric_history(call: Call, given: Given) -> Sent:
     if limit is not None and limit <= 0:
         raise invalid(f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer.")
     after, as_of = _place(given.get("page_token") or "")
-    run = run_of(given)
+    run = given.get("run_id") or given.get("run_uuid") or ""
     found, position = await asyncio.to_thread(_history, call, run, given["metric_key"], as_of)
     return await asyncio.to_thread(translate.page, given["metric_key"], found, after, limit, position)
 
@@ -50,17 +50,15 @@ def _place(token: str) -> tuple[int, int | None]:
 def _history(
     call: Call, run: str, key: str, as_of: int | None = None, steps: Steps = (None, None)
 ) -> tuple[translate.Points, int]:
-    """The points of a metric of a run, none if it was never logged, and the position up to which that is so."""
+    """The points of a metric of a run, and the position up to which that is so; none of a run that is not there."""
+    if not is_run(run):
+        return translate.NOTHING, 0
     try:
         found, position = metrics.history(
             call.workspace, call.scope, project_of(call), run, key, as_of=as_of, steps=steps
         )
-    except NotFound as error:
-        if error.field == "key":
-            return translate.NOTHING, 0
-        raise missing(f"Run with id={run} not found") from None
-    except Gone:
-        raise missing(f"Run with id={run} not found") from None
+    except (NotFound, Gone):
+        return translate.NOTHING, 0
     return (found.step, found.timestamp, found.value), position
 
 
@@ -80,11 +78,9 @@ async def get_metric_history_bulk(call: Call, given: Given) -> Sent:
         raise invalid("GetMetricHistoryBulk request must specify a metric_key.")
     if not re.fullmatch(r"[0-9]{1,9}", most):
         raise invalid("max_results must be a positive integer.")
-    for run in ids:
-        run_of({"run_id": run})
 
     def read() -> Sent:
-        found = [(run, _history(call, run, keys[0])[0]) for run in sorted(ids)]
+        found = [(run, _history(call, run, keys[0])[0]) for run in sorted(set(ids))]
         return translate.bulk(keys[0], found, min(int(most), BULK_LIMIT))
 
     return await asyncio.to_thread(read)
@@ -113,22 +109,10 @@ async def get_metric_history_bulk_interval(call: Call, given: Given) -> Sent:
         )  # fmt: skip
 
     def read() -> Sent:
-        found = [
-            (run, points)
-            for run in ids
-            if (points := _known(call, run, given["metric_key"], (first, last))) is not None
-        ]
+        found = [(run, _history(call, run, given["metric_key"], steps=(first, last))[0]) for run in ids]
         return translate.interval(given["metric_key"], found, limit)
 
     return await asyncio.to_thread(read)
-
-
-def _known(call: Call, run: str, key: str, steps: Steps) -> translate.Points | None:
-    """The points of a metric of a run; None if there is no such run, which a chart of many leaves out."""
-    try:
-        return _history(call, run_of({"run_id": run}), key, steps=steps)[0]
-    except Refusal:
-        return None
 
 
 ENDPOINTS = [
@@ -147,7 +131,7 @@ ENDPOINTS = [
     ),
     Endpoint(
         method="GET", path="/metrics/get-history-bulk-interval", handler=get_metric_history_bulk_interval,
-        permission=Permission.READ, prefixes=(*TRACKING, *TRACKING_3),
+        permission=Permission.READ, prefixes=TRACKING,
         message={
             "run_ids": STRINGS, "metric_key": STRING, "start_step": INT32, "end_step": INT32, "max_results": INT32,
         },

@@ -8,28 +8,32 @@ from typing import Any
 
 import msgspec
 
-from muniment.model.batch import Batch, LogParams, LogPoints, SetTags, UpdateRun
+from muniment.model.batch import Batch, LogParams, SetTags, UpdateRun
 from muniment.model.errors import Conflict, Gone, MunimentError, NotFound
-from muniment.model.metric import NewPoints
 from muniment.model.mlflow import FACET, RUN_NAME
 from muniment.model.run import RunData
 from muniment.model.search import PAGE_LIMIT, Query
-from muniment_server.api.mlflow.routes import measured, numbers
-from muniment_server.api.mlflow.routes.experiments import LIFECYCLES, TAG, VIEWS
+from muniment_server.api.mlflow.routes import numbers
+from muniment_server.api.mlflow.routes.experiments import LIFECYCLES, TAG, VIEWS, searched
 from muniment_server.api.mlflow.translate import filters
 from muniment_server.api.mlflow.translate import runs as translate
 from muniment_server.api.mlflow.wire import checks
 from muniment_server.api.mlflow.wire.exchange import Endpoint, Given, project_of
-from muniment_server.api.mlflow.wire.message import DOUBLE, INT32, INT64, STRING, STRINGS, enum, many
+from muniment_server.api.mlflow.wire.message import INT32, INT64, STRING, STRINGS, enum
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
 from muniment_server.api.routing import Call
 from muniment_server.policy.access import Permission
-from muniment_server.services import batch, details, metrics, runs, search
+from muniment_server.services import batch, details, runs
 
 PAGE = 1_000
 """Runs in a page if nobody says how many."""
 PAGES_LIMIT = 50_000
 _RUN_ID = re.compile(r"[0-9a-f]{32}\Z")
+
+
+def is_run(text: str) -> bool:
+    """Whether a text can be the id of a run."""
+    return _RUN_ID.match(text) is not None
 
 
 def run_of(given: Given) -> str:
@@ -182,67 +186,6 @@ async def delete_tag(call: Call, given: Given) -> dict[str, Any]:
     return {}
 
 
-async def log_batch(call: Call, given: Given) -> dict[str, Any]:
-    """Log metrics, params and tags together, all of them or none."""
-    run = str(given.get("run_id") or "")
-    checks.check_run_id(run)
-    points, params, tags = given.get("metrics", []), given.get("params", []), given.get("tags", [])
-    for at, point in enumerate(points):
-        checks.check_metric(point["key"], point["timestamp"], point["value"], f"metrics[{at}]")
-    values = [
-        (param["key"], checks.checked_param(param["key"], param.get("value", ""), f"params[{at}]"))
-        for at, param in enumerate(params)
-    ]
-    texts = {
-        tag["key"]: checks.checked_tag(tag["key"], tag.get("value", ""), f"tags[{at}]") for at, tag in enumerate(tags)
-    }
-    checks.check_batch(len(points), len(params), len(tags))
-    _check_twice([key for key, _ in values])
-    await log(call, run_of(given), points, dict(values), texts)
-    return {}
-
-
-async def log(
-    call: Call, run: str, points: list[dict[str, Any]], params: dict[str, str], texts: dict[str, str]
-) -> None:
-    """Log what has been checked."""
-    commands: list[Any] = []
-    if params or not (points or texts):
-        commands.append(LogParams(run=run, params=dict(params)))
-    if texts:
-        commands.extend(tagging(run, texts))
-    if points:
-        commands.extend(await measured.of_models(call, run, points))
-        commands.append(LogPoints(run=run, **translate.points(points)))
-    await commit(call, run, *commands)
-
-
-def _check_twice(keys: list[str]) -> None:
-    seen: set[str] = set()
-    twice = [key for key in keys if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
-    if twice:
-        raise invalid(
-            f"Duplicate parameter keys have been submitted: {twice}. Please ensure the request contains only one param "
-            "value per param key."
-        )
-
-
-async def log_metric(call: Call, given: Given) -> dict[str, Any]:
-    """Log one point."""
-    checks.check_metric(given["key"], given["timestamp"], given["value"])
-    run = run_of(given)
-    commands = await measured.of_models(call, run, [given])
-    if commands:
-        await commit(call, run, *commands, LogPoints(run=run, **translate.points([given])))
-        return {}
-    new = NewPoints(**translate.points([given]))
-    try:
-        await call.commit(metrics.log(call.workspace, call.scope, project_of(call), run, new))
-    except MunimentError as error:
-        raise await refused(call, run, error, {}) from None
-    return {}
-
-
 async def commit(call: Call, run: str, *commands: Any) -> Any:
     """Carry out commands about a run, all of them or none.
 
@@ -296,7 +239,7 @@ async def search_runs(call: Call, given: Given) -> dict[str, Any]:
     )  # fmt: skip
     found: list[RunData] = []
     while True:
-        page = await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+        page = await searched(call, query)
         found.extend(page.runs)
         if page.next is None or len(found) >= limit:
             break
@@ -321,26 +264,6 @@ async def _meant(call: Call, number: str) -> str | None:
 _STATUS = enum("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _RUN = {"run_id": STRING, "run_uuid": STRING}
 _NAMED = ("run_id", ("required", "string"))
-_METRIC = {
-    "key": STRING, "value": DOUBLE, "timestamp": INT64, "step": INT64, "model_id": STRING, "dataset_name": STRING,
-    "dataset_digest": STRING,
-}  # fmt: skip
-
-
-def _each(name: str, *fields: str) -> Any:
-    """A check that every item of a list has some fields."""
-
-    def check(items: Any) -> bool:
-        for at, item in enumerate(items if isinstance(items, list) else []):
-            for field in fields:
-                if not isinstance(item, dict) or item.get(field) in (None, ""):
-                    raise invalid(
-                        f"Missing value for required parameter '{name}[{at}].{field}'. See the API docs for more "
-                        "information about request parameters."
-                    )
-        return True
-
-    return check
 
 
 ENDPOINTS = [
@@ -363,27 +286,9 @@ ENDPOINTS = [
     Endpoint(method="POST", path="/runs/restore", handler=restore_run, permission=Permission.WRITE,
              message={"run_id": STRING}, checks=(_NAMED,)),
     Endpoint(
-        method="POST", path="/runs/log-metric", handler=log_metric, permission=Permission.WRITE,
-        message={**_RUN, **_METRIC},
-        checks=(
-            _NAMED, ("key", ("required", "string")), ("value", ("required", "number")),
-            ("timestamp", ("integer", "required")), ("step", ("integer",)), ("model_id", ("string",)),
-            ("dataset_name", ("string",)), ("dataset_digest", ("string",)),
-        ),
-    ),
-    Endpoint(
         method="POST", path="/runs/log-parameter", handler=log_param, permission=Permission.WRITE,
         message={**_RUN, "key": STRING, "value": STRING},
         checks=(_NAMED, ("key", ("required", "string")), ("value", ("string",))),
-    ),
-    Endpoint(
-        method="POST", path="/runs/log-batch", handler=log_batch, permission=Permission.WRITE,
-        message={"run_id": STRING, "metrics": many(**_METRIC), "params": TAG, "tags": TAG},
-        checks=(
-            ("run_id", ("string", "required")),
-            ("metrics", ("array", _each("metrics", "key", "value", "timestamp"))),
-            ("params", ("array", _each("params", "key"))), ("tags", ("array", _each("tags", "key"))),
-        ),
     ),
     Endpoint(
         method="POST", path="/runs/set-tag", handler=set_tag, permission=Permission.WRITE,

@@ -14,13 +14,14 @@ def artifact_location(number: str, said: str | None) -> str:
     return said or f"mlflow-artifacts:/{number}"
 
 
-def to_mlflow(experiment: Experiment, details: Details, number: str) -> dict[str, Any]:
+def to_mlflow(experiment: Experiment, details: Details, number: str, project: str) -> dict[str, Any]:
     """An experiment.
 
     Args:
         experiment: it.
         details: its tags and facets.
         number: what MLflow's clients call it.
+        project: which they call a workspace.
     """
     said = details.facets.get(FACET, {})
     made: dict[str, Any] = {
@@ -33,6 +34,7 @@ def to_mlflow(experiment: Experiment, details: Details, number: str) -> dict[str
     }
     if details.tags:
         made["tags"] = tags(details.tags)
+    made["workspace"] = project
     return made
 
 

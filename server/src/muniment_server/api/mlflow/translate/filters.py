@@ -7,7 +7,8 @@ about what cannot be asked. Values keep their meaning: text compares by code poi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -50,6 +51,8 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
         numbers: attributes that are numbers.
         listed: attributes that may be IN a list.
         known: what a message says of the attributes there are.
+        kinds: what a message says of the entities there are.
+        comparators: of text that is no attribute; a message lists them all, or names the one that is wrong.
         noun: what messages call it, of the registry's nouns, of which some is read and said differently.
     """
 
@@ -58,7 +61,9 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
     texts: dict[str, str]
     numbers: dict[str, str] = {}
     listed: frozenset[str] = frozenset()
-    known: str = ""
+    known: tuple[str, ...] = ()
+    kinds: str = ""
+    comparators: tuple[str, ...] = ()
     noun: str = ""
 
 
@@ -76,20 +81,27 @@ RUNS = Spoken(
         "start_time": "start_time", "created": "start_time", "Created": "start_time", "end_time": "end_time",
     },
     listed=frozenset(("run_id",)),
-    known="{'run_id', 'run_name', 'user_id', 'status', 'artifact_uri', 'start_time', 'end_time'}",
+    known=(
+        "run_id", "run_name", "user_id", "status", "artifact_uri", "start_time", "end_time", "run name", "Run name",
+        "Run Name", "created", "Created",
+    ),
+    kinds="Valid values are ['metric', 'parameter', 'tag', 'attribute', 'dataset']",
+    comparators=("!=", "=", "ILIKE", "IS NOT NULL", "IS NULL", "LIKE"),
 )  # fmt: skip
 EXPERIMENTS = Spoken(
     entities={"attribute": "attribute", "attributes": "attribute", "tag": "tag", "tags": "tag"},
     texts={"name": "name", "experiment_id": "experiment_id"},
     numbers={"creation_time": "creation_time", "last_update_time": "last_update_time"},
     listed=frozenset(("experiment_id",)),
-    known="{'creation_time', 'last_update_time', 'experiment_id', 'name'}",
+    known=("creation_time", "last_update_time", "experiment_id", "name"),
+    kinds="Valid entity types are ('attribute', 'attributes', 'tag', 'tags')",
 )
 MODELS = Spoken(
     entities={"attribute": "attribute", "tag": "tag", "tags": "tag"},
     texts={"name": "name"},
     listed=frozenset(("name",)),
-    known="{'name'}",
+    known=("name",),
+    kinds="Valid entity types are ('attribute', 'tag', 'tags')",
     noun="registered model",
 )
 MODEL_VERSIONS = Spoken(
@@ -97,7 +109,8 @@ MODEL_VERSIONS = Spoken(
     texts={"name": "model.name", "run_id": "run_id", "source_path": "uri"},
     numbers={"version_number": "version"},
     listed=frozenset(("model.name", "run_id")),
-    known="{'version_number', 'run_id', 'source_path', 'name'}",
+    known=("version_number", "run_id", "source_path", "name"),
+    kinds="Valid entity types are ('attribute', 'tag', 'tags')",
     noun="model version",
 )
 _KEYWORDS = frozenset(("version", "source"))
@@ -128,7 +141,7 @@ def parse(text: str, spoken: Spoken) -> list[Clause]:
     Raises:
         Refusal: it cannot be read, or asks for what the noun does not have.
     """
-    if spoken.noun and text and not text.strip():
+    if text and not text.strip():
         raise invalid(f"Invalid filter '{text}'. Could not be parsed.")
     words = tokens(text)
     clauses: list[Clause] = []
@@ -150,19 +163,20 @@ def _clause(words: list[tuple[str, str]], at: int, spoken: Spoken, clauses: list
     """Read one comparison; where the next word is."""
     sort, name = words[at]
     operator = [spelling.upper() for _, spelling in words[at + 1 : at + 4]]
-    if sort not in {"name", "text"} or not operator or (spoken.noun and name in _KEYWORDS):
+    keyword = spoken.noun and name in _KEYWORDS
+    if sort not in {"name", "text"} or not operator or name.upper() == "NOT" or keyword:
         raise invalid(f"Invalid clause(s) in filter string: {', '.join(word for _, word in words[at : at + 3])}")
     entity, key = _identifier(name, spoken)
     if operator[:2] == ["IS", "NULL"] or operator[:3] == ["IS", "NOT", "NULL"]:
         if spoken.noun:
             raise invalid(f"IS NULL / IS NOT NULL is not supported for {spoken.noun} search.")
         if entity not in {"tag", "param"}:
-            raise invalid(f"Invalid comparator for {entity}: IS NULL; only params and tags may be missing")
+            raise invalid(f"IS NULL / IS NOT NULL is only supported for tags and params, not for '{entity}' '{key}'")
         clauses.append(Clause(entity, key, " ".join(operator[: 2 + (operator[1] == "NOT")]), None))
         return at + 3 + (operator[1] == "NOT")
     op, next_at = operator[0], at + 2
-    if operator[:2] == ["NOT", "IN"]:
-        op, next_at = "NOT IN", at + 3
+    if operator[0] == "NOT" and len(operator) > 1:
+        op, next_at = f"NOT {operator[1]}", at + 3
     if next_at >= len(words):
         raise invalid(f"Invalid clause(s) in filter string: {', '.join(word for _, word in words[at:next_at])}")
     if spoken.noun and words[next_at][0] == "other":
@@ -178,26 +192,31 @@ def _identifier(name: str, spoken: Spoken) -> tuple[str, str]:
     if not dot:
         entity, key = spoken.default, name
     elif entity not in spoken.entities:
-        known = tuple(spoken.entities) if spoken is EXPERIMENTS else tuple(sorted(spoken.entities))
-        raise invalid(f"Invalid entity type '{entity}'. Valid entity types are {known}")
+        raise invalid(f"Invalid entity type '{entity}'. {spoken.kinds}")
     else:
         entity = spoken.entities[entity]
     key = key[1:-1] if len(key) > 1 and key[0] == key[-1] and key[0] in '`"' else key
     if entity == "attribute":
         found = spoken.texts.get(key) or spoken.numbers.get(key)
         if found is None:
-            raise invalid(f"Invalid attribute key '{key}' specified. Valid keys are '{spoken.known}'")
+            raise invalid(f"Invalid attribute key '{key}' specified. Valid keys are '{_set(spoken.known)}'")
         key = found
     if entity == "dataset" and key not in {"name", "digest", "context"}:
         raise invalid(
-            f"Invalid dataset key '{key}' specified. Valid keys are '{{'name', 'digest', 'context'}}'"
+            f"Invalid dataset key '{key}' specified. Valid keys are '{_set(('name', 'digest', 'context'))}'"
         )  # fmt: skip
     return entity, key
+
+
+def _set(items: Iterable[str]) -> str:
+    """A set as Python shows it, in an order of its own."""
+    return "{" + ", ".join(repr(item) for item in sorted(items)) + "}"
 
 
 def _value(word: tuple[str, str], entity: str, key: str, op: str, spoken: Spoken) -> Value:
     """The value of a comparison, of the type that the entity has."""
     sort, spelling = word
+    name = "parameter" if entity == "param" else entity
     if entity == "metric" or (entity == "attribute" and key in spoken.numbers.values()):
         what = "metric" if entity == "metric" else "attribute"
         if sort != "number":
@@ -206,7 +225,7 @@ def _value(word: tuple[str, str], entity: str, key: str, op: str, spoken: Spoken
                 f"Expected numeric value type for numeric attribute: {key}. Found {spelling}"
             )  # fmt: skip
         if op not in _NUMBER_OPS:
-            raise invalid(f"Invalid comparator '{op}' not one of '{sorted(_NUMBER_OPS)}'")
+            raise invalid(f"Invalid comparator '{op}' not one of '{_set(_NUMBER_OPS)}'")
         return _number(spelling, key, what)
     if op in {"IN", "NOT IN"}:
         return _list(sort, spelling, entity, key, spoken)
@@ -218,11 +237,12 @@ def _value(word: tuple[str, str], entity: str, key: str, op: str, spoken: Spoken
             )
         raise invalid(
             f"Expected a quoted string value for attributes. Got value {spelling}" if entity == "attribute" else
-            f"Expected a quoted string value for {entity} (e.g. 'my-value'). Got value {spelling}"
+            f"Expected a quoted string value for {name} (e.g. 'my-value'). Got value {spelling}"
         )  # fmt: skip
-    if op not in _TEXT_OPS:
+    if op not in (_TEXT_OPS if entity in {"attribute", "dataset"} else spoken.comparators or _TEXT_OPS):
         raise invalid(
-            f"Invalid comparator '{op}' not one of '{sorted(_TEXT_OPS)}'" if entity == "attribute" else
+            f"Invalid comparator '{op}' not one of '{_set(_TEXT_OPS)}'" if entity == "attribute" else
+            f"Invalid comparator '{op}' not one of '{_set(spoken.comparators)}'" if spoken.comparators else
             f"Invalid comparator for {entity}: {op}"
         )  # fmt: skip
     return spelling[1:-1]
@@ -254,7 +274,7 @@ def _registry_value(word: tuple[str, str], entity: str, key: str, op: str, spoke
 
 def _number(spelling: str, key: str, what: str) -> float | int:
     if what == "metric":
-        return float(spelling)
+        return min(max(float(spelling), -sys.float_info.max), sys.float_info.max)
     try:
         return int(spelling)
     except ValueError:
@@ -266,7 +286,8 @@ def _list(sort: str, spelling: str, entity: str, key: str, spoken: Spoken) -> tu
         known = sorted(name.removeprefix("model.") for name in spoken.listed)
         raise invalid(f"Only {known} attributes support comparison with a list of quoted string values.")
     if entity not in {"attribute", "dataset"}:
-        raise invalid(f"Expected a quoted string value for {entity} (e.g. 'my-value'). Got value {spelling}")
+        named = "parameter" if entity == "param" else entity
+        raise invalid(f"Expected a quoted string value for {named} (e.g. 'my-value'). Got value {spelling}")
     return listed(sort, spelling)
 
 
@@ -378,6 +399,8 @@ def parse_experiments(text: str) -> list[Clause]:
 
 def _order(text: str, spoken: Spoken) -> tuple[str, str, bool]:
     """(entity, key, descending) of a sort key."""
+    if len(text.split()) == 2 and text.split()[1].upper() not in {"ASC", "DESC"} and "`" not in text:
+        raise invalid(f"Invalid ordering key in order_by clause '{text}'.")
     match = _ORDER.match(text.strip())
     if match is None:
         raise invalid(f"Invalid order_by clause '{text}'. Could not be parsed.")
@@ -401,7 +424,7 @@ def run_order(order_by: Sequence[str]) -> list[str]:
         field = _STORED[key] if entity == "attribute" else f"{entity}s.`{spelled}`"
         field = "name" if (entity, key) == ("tag", "mlflow.runName") else field
         made.append(f"{field} {'DESC' if descending else 'ASC'}")
-    return [*made, "started_at DESC"] if made and "started_at" not in made[-1] else made
+    return made if any(key.startswith("started_at ") for key in made) else [*made, "started_at DESC"]
 
 
 def experiment_order(order_by: Sequence[str]) -> list[str]:

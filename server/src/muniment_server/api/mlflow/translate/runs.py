@@ -27,6 +27,8 @@ from muniment_server.services.details import RunDetails, Used
 
 OUTPUT = f"{FACET}.output/"
 """How the names of facets begin that say at which step a run logged a model."""
+USED = f"{FACET}.used/"
+"""How the names of facets begin that say that a run read a logged model which it made itself."""
 INPUT = f"{FACET}.input/"
 """How the names of facets begin that keep the tags of a dataset that a run used, but for the one that is its role."""
 
@@ -60,7 +62,7 @@ def change(given: Mapping[str, Any]) -> RunChange:
         said["name"] = given["run_name"]
     if given.get("status") in STATES:
         said["state"] = STATES[given["status"]]
-    if "end_time" in given:
+    if given.get("end_time"):
         said["ended_at"] = moment(given["end_time"])
     return RunChange(**said)
 
@@ -103,11 +105,14 @@ def to_mlflow(found: RunData, place: Place, details: RunDetails) -> dict[str, An
     data["tags"] = pairs({**found.tags, RUN_NAME: found.run.name})
     inputs: dict[str, Any] = {}
     if details.datasets:
-        inputs["dataset_inputs"] = [_dataset_input(used, details.facets) for used in details.datasets]
-    if details.models:
-        inputs["model_inputs"] = [{"model_id": model_id(model)} for model in details.models]
+        first = {used.version.id: used for used in reversed(details.datasets)}  # one for each version, the first role
+        shown = [used for used in details.datasets if first[used.version.id] is used]
+        inputs["dataset_inputs"] = [_dataset_input(used, details.facets) for used in shown]
+    own = [said["model_id"] for name, said in details.facets.items() if name.startswith(USED)]
+    if details.models or own:
+        inputs["model_inputs"] = [{"model_id": model} for model in (*map(model_id, details.models), *own)]
     outputs = [
-        {"model_id": name.removeprefix(OUTPUT), "step": said["step"]}
+        {"model_id": said["model_id"], "step": said["step"]}
         for name, said in details.facets.items()
         if name.startswith(OUTPUT)
     ]
@@ -124,12 +129,12 @@ def _dataset_input(used: Used, facets: Mapping[str, Any]) -> dict[str, Any]:
     if used.role:
         tags = {CONTEXT: used.role, **tags}
     made: dict[str, Any] = {"tags": pairs(tags)} if tags else {}
-    return {**made, "dataset": dataset(used)}
+    return {**made, "dataset": dataset(used, facets.get(f"{FACET}/{used.version.id}"))}
 
 
-def dataset(used: Used) -> dict[str, str]:
-    """A dataset as it was logged, or as it would have been."""
-    said = used.facets.get(FACET, {})
+def dataset(used: Used, by_run: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A dataset as it was logged, by this run if it said something else than the first, or as it would have been."""
+    said = by_run or used.facets.get(FACET, {})
     source = said.get("source") or next((source.uri for source in used.version.sources), "")
     made = {
         "name": used.dataset.name,

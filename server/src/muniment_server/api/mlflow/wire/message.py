@@ -91,7 +91,7 @@ def document_of(raw: bytes, media: str) -> dict[str, Any]:
 def _decoded(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's own errors are among them
         try:
             return json.loads(raw)  # which also reads NaN, so that it can be refused where it stands
         except (ValueError, RecursionError):
@@ -161,7 +161,7 @@ def _fields(document: Any, message: Message, place: str) -> dict[str, Any]:
         value = document.get(name)
         if value is None:
             value = document.get(camel(name))
-        if value is None:
+        if value is None or (field.kind == "enum" and _unknown(value, field)):
             continue
         where = f"{place}.{name}" if place else name
         if not field.many:
@@ -182,7 +182,7 @@ def _value(value: Any, field: Field, where: str) -> Any:
         return value
     if field.kind in _RANGES and not isinstance(value, bool):
         return _integer(value, field.kind, where)
-    if field.kind == "double" and not isinstance(value, bool):
+    if field.kind == "double":
         return _double(value, where)
     if field.kind == "enum" and not isinstance(value, bool):
         return _enumerated(value, field, where)
@@ -206,17 +206,17 @@ def _double(value: Any, where: str) -> float:
             return float(value)
         except OverflowError:
             raise Misfit(f"Invalid value for '{where}': it is too large for a double.") from None
-    if isinstance(value, str) and value.isascii() and "_" not in value and value == value.strip():
-        spelled = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-        if value in spelled:
-            return spelled[value]
+    if isinstance(value, str) and value.isascii() and value == value.strip():
         try:
-            number = float(value)
+            return float(value)
         except ValueError:
-            number = math.nan
-        if math.isfinite(number):
-            return number
+            pass
     raise Misfit(f"Invalid value for '{where}': it must be a double.")
+
+
+def _unknown(value: Any, field: Field) -> bool:
+    """A name that an enumeration does not have is as good as none, so that newer clients are understood."""
+    return isinstance(value, str) and value not in field.values and not value.isdigit()
 
 
 def _enumerated(value: Any, field: Field, where: str) -> str:
@@ -239,7 +239,7 @@ def _check(document: Mapping[str, Any], name: str, wanted: tuple[Any, ...], *, t
             if value is None or value == "":
                 raise invalid(f"Missing value for required parameter '{name}'.{SEE_DOCS}")
         elif callable(check):
-            if not check(value):
+            if value is not None and not check(value):
                 raise wrong(name, value)
         elif not typed and not _TYPES[check](value):
             raise wrong(name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from muniment.model import errors
+from muniment_server.api.mlflow.wire import elsewhere
 from muniment_server.api.problems import RETRY_SECONDS, STATUS
 from muniment_server.api.routing import Sent
 
@@ -59,7 +60,9 @@ def of_error(error: errors.MunimentError) -> Refusal:
     code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
     if isinstance(error, errors.NotFound) and error.field in {"path", "method"}:
         code = "ENDPOINT_NOT_FOUND"
-    kept = isinstance(error, errors.StoreFull | errors.TooLarge)  # statuses that clients do not try again
+    kept = isinstance(
+        error, errors.StoreFull | errors.TooLarge | errors.UnsatisfiableRange
+    )  # statuses that clients do not try again
     return Refusal(code, error.message, STATUS[type(error)] if kept else None)
 
 
@@ -70,6 +73,11 @@ def sent(refusal: Refusal) -> Sent:
     return Sent(refusal.status, body, headers=headers)
 
 
-def refuse(error: errors.MunimentError) -> Sent:
-    """An error of our own as MLflow's clients know it."""
-    return sent(of_error(error))
+def refuse(error: errors.MunimentError, path: str) -> Sent:
+    """An error of our own as MLflow's clients know it; `path` is the request's."""
+    refusal = of_error(error)
+    if refusal.code == "ENDPOINT_NOT_FOUND":
+        other = elsewhere.told(path)
+        if other is not None:
+            return sent(Refusal("NOT_IMPLEMENTED", other))
+    return sent(refusal)

@@ -1,0 +1,1 @@
+"""Muniment and the real MLflow server, driven alike over MLflow's own protocol."""

@@ -1,0 +1,189 @@
+"""Metric history out of MLflow's database, as columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from muniment_server.annexes.connectors.mlflow.shapes import Portion, Run
+from muniment_server.store.engine import translated
+
+AT_ONCE = 131_072
+"""Points that are read by one statement, about; more if a single metric has more."""
+_CHUNK = 2_048
+"""Rows that are turned into columns at a time: few enough that the collector of garbage does not go through them."""
+Columns = tuple[list[str], Any, Any, Any, Any]
+"""Names, index of the name, step, timestamp and value of each row."""
+
+
+def read(engine: sa.Engine, name: str, columns: set[str], runs: Sequence[Run]) -> Iterator[Portion]:
+    """The metric history of some runs: whole metrics, a run's portions after each other.
+
+    Args:
+        engine: of MLflow's database.
+        name: what to call it in an error.
+        columns: those of its table of metrics.
+        runs: which, with how many points they have.
+    """
+    reading = _Reading(engine, name, columns)
+    waiting: list[Run] = []
+    size = 0
+    for run in runs:
+        count = run.points or 0
+        if count > AT_ONCE:
+            yield from reading.large(run.id)
+        elif count:
+            if size + count > AT_ONCE:
+                yield from reading.small(waiting)
+                waiting, size = [], 0
+            waiting.append(run)
+            size += count
+    yield from reading.small(waiting)
+
+
+class _Reading:
+    def __init__(self, engine: sa.Engine, name: str, columns: set[str]) -> None:
+        self.engine, self.name = engine, name
+        self.table = sa.table("metrics", *map(sa.column, sorted(columns)))
+        step = self.table.c.step if "step" in columns else sa.literal(0).label("step")
+        nan = self.table.c.is_nan if "is_nan" in columns else sa.literal(0).label("is_nan")
+        self.columns = (self.table.c.key, step, self.table.c.timestamp, self.table.c.value, nan)
+
+    def small(self, runs: Sequence[Run]) -> Iterator[Portion]:
+        """The points of several runs, each whole."""
+        if not runs:
+            return
+        run = self.table.c.run_uuid
+        if len(runs) == 1:
+            yield from self._portions(
+                sa.select(sa.literal(runs[0].id), *self.columns).where(run == runs[0].id).order_by(self.table.c.key)
+            )
+            return
+        chosen = run.in_([run.id for run in runs])
+        yield from self._portions(sa.select(run, *self.columns).where(chosen).order_by(run, self.table.c.key))
+
+    def large(self, run: str) -> Iterator[Portion]:
+        """The points of one run, some metrics at a time."""
+        key, mine = self.table.c.key, self.table.c.run_uuid == run
+        with translated(self.name), self.engine.connect() as connection:
+            counted = connection.execute(sa.select(key, sa.func.count()).where(mine).group_by(key).order_by(key)).all()
+        keys: list[str] = []
+        size = 0
+        for name, count in counted:
+            if keys and size + count > AT_ONCE:
+                yield from self._some(run, keys)
+                keys, size = [], 0
+            keys.append(name)
+            size += count
+        if keys:
+            yield from self._some(run, keys)
+
+    def _some(self, run: str, keys: list[str]) -> Iterator[Portion]:
+        key = self.table.c.key
+        chosen = key == keys[0] if len(keys) == 1 else sa.and_(key >= keys[0], key <= keys[-1])
+        query = sa.select(sa.literal(run), *self.columns).where(self.table.c.run_uuid == run, chosen)
+        yield from self._portions(query.order_by(key))
+
+    def _portions(self, query: sa.Select[Any]) -> Iterator[Portion]:
+        """What a query finds, run by run; its rows are ordered by run."""
+        broken: dict[str, list[str]] = {}
+        parts = [_columns(rows, broken) for rows in self._rows(query)]
+        yield from _by_run(parts, broken)
+
+    def _rows(self, query: sa.Select[Any]) -> Iterator[Sequence[Any]]:
+        """What a query finds, in chunks of the driver's own rows: those of SQLAlchemy cost three times as much."""
+        dialect = self.engine.dialect
+        compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        with translated(self.name), self.engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            if dialect.name == "sqlite":
+                assert compiled.positiontup is not None
+                cursor = raw.cursor()
+                given: Any = tuple(compiled.params[name] for name in compiled.positiontup)
+            else:  # a cursor of the server, or the driver would fetch everything at once
+                cursor, given = raw.cursor(name="muniment_history"), compiled.params
+            with closing(cursor):
+                cursor.execute(compiled.string, given)
+                while rows := cursor.fetchmany(_CHUNK):
+                    yield rows
+
+
+def _columns(rows: Sequence[Any], broken: dict[str, list[str]]) -> tuple[list[str], Any, Columns]:
+    """Ids of runs, index of the run of each row, and the rows as columns."""
+    try:
+        return _quickly(rows)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError, OverflowError):
+        return _quickly([row for row in rows if _is_whole(row, broken)])  # SQLite keeps whatever it is given
+
+
+def _quickly(rows: Sequence[Any]) -> tuple[list[str], Any, Columns]:
+    run, key, step, timestamp, value, nan = zip(*rows, strict=True) if rows else ((),) * 6
+    values = pa.array(value, pa.float64()).to_numpy()
+    missing = np.array(nan, np.bool_)
+    if missing.any():
+        values = np.where(missing, math.nan, values)
+    runs, run_at = _named(run)
+    keys, key_at = _named(key)
+    return runs, run_at, (keys, key_at, _integers(step), _integers(timestamp), values)
+
+
+def _integers(column: Sequence[Any]) -> Any:
+    return pa.array(column, pa.int64()).to_numpy()
+
+
+def _named(texts: Sequence[str]) -> tuple[list[str], Any]:
+    found = pa.array(texts, pa.string()).dictionary_encode()
+    return found.dictionary.to_pylist(), found.indices.to_numpy().astype(np.int64)
+
+
+def _is_whole(row: Any, broken: dict[str, list[str]]) -> bool:
+    run, key, step, timestamp, value, _ = row
+    try:
+        whole = all(type(part) is int and abs(part) < 2**63 for part in (step, timestamp))
+        whole = whole and isinstance(key, str) and isinstance(value, int | float) and key.encode() is not None
+        float(value)
+    except (UnicodeEncodeError, ValueError, TypeError, OverflowError):
+        whole = False
+    if not whole:
+        broken.setdefault(str(run), []).append(f"{key!r} at step {step!r}, time {timestamp!r}: value {value!r}"[:200])
+    return whole
+
+
+def _by_run(parts: list[tuple[list[str], Any, Columns]], broken: dict[str, list[str]]) -> Iterator[Portion]:
+    """Chunks joined, and cut where a run ends."""
+    names: dict[str, int] = {}
+    run_names: dict[str, int] = {}
+    for runs, run_at, columns in parts:
+        _renumber(runs, run_at, run_names)
+        _renumber(columns[0], columns[1], names)
+    if parts:
+        run_at = np.concatenate([part[1] for part in parts])
+        key, step, timestamp, value = (np.concatenate([part[2][at] for part in parts]) for at in range(1, 5))
+        all_runs, all_names = list(run_names), list(names)
+        edges = [0, *(np.flatnonzero(np.diff(run_at)) + 1).tolist(), len(run_at)]
+        for start, end in pairwise(edges):
+            if start < end:
+                rows = slice(start, end)
+                used, own = np.unique(key[rows], return_inverse=True)
+                run = all_runs[int(run_at[start])]
+                yield Portion(
+                    run, [all_names[at] for at in used.tolist()], own, step[rows], timestamp[rows], value[rows],
+                    broken.pop(run, []),
+                )  # fmt: skip
+    nothing = np.empty(0, np.int64)
+    for run, lines in broken.items():
+        yield Portion(run, [], nothing, nothing, nothing, np.empty(0, np.float64), lines)
+
+
+def _renumber(own: list[str], at: Any, names: dict[str, int]) -> None:
+    """Let indexes into one chunk's names be indexes into all."""
+    mapped = np.array([names.setdefault(name, len(names)) for name in own], np.int64)
+    if len(mapped):
+        at[:] = mapped[at]

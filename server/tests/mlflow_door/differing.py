@@ -32,20 +32,73 @@ def _said(answer: Answer, key: str) -> str:
     return str(answer.body.get(key, "")) if isinstance(answer.body, dict) else ""
 
 
-def _refused(answer: Answer) -> bool:
-    return 400 <= answer.status < 500
+Holds = Callable[[Pair], bool]
 
 
-KNOWN: dict[str, Callable[[Pair], bool]] = {
+def _case(*names: str) -> Holds:
+    return lambda pair: pair.case in names
+
+
+def _begins(*words: str) -> Holds:
+    return lambda pair: pair.words.startswith(words)
+
+
+def _only_at(*keys: str) -> Holds:
+    """Whether the two differ in these fields alone."""
+    return lambda pair: (
+        pair.theirs.status == pair.ours.status
+        and all(at.rpartition(".")[2] in keys for at, _, _ in deep(pair.theirs.body, pair.ours.body))
+        and pair.theirs.headers == pair.ours.headers
+    )
+
+
+def _same_but_words(pair: Pair) -> bool:
+    return (pair.theirs.status, _said(pair.theirs, "error_code")) == (pair.ours.status, pair.code)
+
+
+def _asks(pair: Pair) -> str:
+    """The filter and the order of a search."""
+    asked = dict(pair.call.query) if pair.call.query else pair.call.body
+    return f"{asked.get('filter')} {asked.get('order_by')}" if isinstance(asked, dict) else ""
+
+
+_SYNTAX = (
+    *("Invalid clause", "Invalid comparison", "Invalid comparator", "Invalid order", "Invalid attribute key"),
+    *("Invalid entity", "Invalid identifier", "Invalid filter", "Expected", "Parameter value", "While parsing"),
+    *("Search filter", "Invalid value for numeric attribute", "run_id can be compared", "artifact_uri can be compared"),
+)
+
+KNOWN: dict[str, Holds] = {
     "What a caller did wrong is no failure of the server, which clients would try again": lambda pair: (
-        (pair.theirs.status >= 500 or pair.theirs.status == 0) and _refused(pair.ours)
+        (pair.theirs.status >= 500 or pair.theirs.status == 0) and pair.ours.status < 500
     ),
-    "Their parser stops in the middle of a wrong body and stores the half it has read, as a success": lambda pair: (
-        pair.theirs.status == 200 and pair.ours.status == 400 and pair.words.startswith("Invalid value for '")
+    "Their parser stops in the middle of a wrong body and stores the half it has read, as a success": (
+        _begins("Invalid value for '", "Missing value for required parameter 'datasets.dataset.")
     ),
     "A path or a method that is none is an error like every other one here, theirs is a page of its framework": (
-        lambda pair: pair.theirs.body == "<page>" and pair.ours.status in {404, 405}
+        lambda pair: pair.theirs.body == "<page>" and 400 <= pair.ours.status < 502
     ),
+    "Other products' endpoints say so": lambda pair: pair.ours.status == 501,
+    "Their database trips over what it was given; we say what is wrong with it, or do what was meant": lambda pair: (
+        _said(pair.theirs, "error_code") == "BAD_REQUEST" and not _said(pair.theirs, "message")
+    ),
+    "A filter is read by a reader of our own: of several mistakes it may name another": lambda pair: (
+        _same_but_words(pair) and _said(pair.theirs, "message").startswith(_SYNTAX) and pair.words.startswith(_SYNTAX)
+    ),
+    "A filter with a word too many is refused, theirs is read past the mistake": lambda pair: (
+        pair.theirs.status == 200 and pair.ours.status == 400 and pair.words.startswith(_SYNTAX)
+    ),
+    "Keys and names have a length here; SQLite has none": lambda pair: "the limit is" in pair.words,
+    "Text is Unicode without NUL and without half characters": lambda pair: (
+        "NUL character" in pair.words or "surrogate" in pair.words
+    ),
+    "A page's token is of one question and cannot be made up": lambda pair: (
+        pair.ours.status == 400 and ("page token" in pair.words or "page is " in pair.words)
+    ),
+    "A run has the hours of its start and its end, from the server if the client has none": (
+        _only_at("start_time", "end_time")
+    ),
+    "A run always has its name, as a tag too": _case("delete-tag: the name"),
 }
 """Reasons, and what they are reasons for."""
 

@@ -65,7 +65,7 @@ def _asks(pair: Pair) -> str:
 _SYNTAX = (
     *("Invalid clause", "Invalid comparison", "Invalid comparator", "Invalid order", "Invalid attribute key"),
     *("Invalid entity", "Invalid identifier", "Invalid filter", "Expected", "Parameter value", "While parsing"),
-    *("Search filter", "Invalid value for numeric attribute", "run_id can be compared", "artifact_uri can be compared"),
+    *("Search filter", "Invalid value for numeric attribute"),
 )
 
 KNOWN: dict[str, Holds] = {
@@ -99,6 +99,32 @@ KNOWN: dict[str, Holds] = {
         _only_at("start_time", "end_time")
     ),
     "A run always has its name, as a tag too": _case("delete-tag: the name"),
+    "A name, a key and a page are not empty": lambda pair: (
+        pair.ours.status == 400 and ("must not be empty" in pair.words or "must be a positive integer" in pair.words)
+    ),
+    "A tag of an experiment that is given twice counts once, as it does for models": _case("create with a tag twice"),
+    "Where NaN meets numbers at one step theirs takes it for nought, ours for the least": (
+        _case("NaN and numbers at a step")
+    ),
+    "Numbers that Python reads and their parser does not are stored by theirs as 0 at the hour 0": (
+        _case("values that are no numbers")
+    ),
+    "An id is given back as it came": _case("delete the first experiment of a name with blanks"),
+    "A rename touches a model, not its versions": _case("rename"),
+    "A DELETE may name the record in its query too": _case("delete: none"),
+    "An alias that is a number means a version": lambda pair: "means a version already" in pair.words,
+    "What may be the source of a version is said in words of our own": lambda pair: (
+        pair.call.path == "model-versions/create" and _same_but_words(pair)
+    ),
+    "A model that is none is not kept as an input or an output": lambda pair: (
+        pair.call.path in {"runs/log-inputs", "runs/outputs"} and pair.code == "RESOURCE_DOES_NOT_EXIST"
+    ),
+    "What is deleted is not changed": _case("delete", "of a deleted run"),
+    "A backslash before % or _ in a pattern makes it a plain letter": lambda pair: "\\%" in _asks(pair),
+    "Strings of a list may stand beside each other, and a number may have a sign": lambda pair: (
+        "('$r1' '$r2')" in _asks(pair) or "+1" in _asks(pair)
+    ),
+    "What runs can be filtered by they can be sorted by": lambda pair: "Run name" in _asks(pair),
 }
 """Reasons, and what they are reasons for."""
 

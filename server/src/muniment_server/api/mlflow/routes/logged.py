@@ -98,7 +98,9 @@ async def get_logged_model(call: Call, given: Given) -> dict[str, Any]:
 
 async def finalize_logged_model(call: Call, given: Given) -> dict[str, Any]:
     """Say what became of a logged model; of one that is ready its files are read for what they say of it."""
-    model, status = call.path["model_id"], given["status"]
+    model, status = call.path["model_id"], given.get("status")
+    if status is None:  # a word that is none, which is read as if it were not there
+        raise invalid(f"Invalid value for 'status': it must be one of {', '.join(translate.STATUSES)}.")
     found = await read(call, model)
     await _change(
         call, model,

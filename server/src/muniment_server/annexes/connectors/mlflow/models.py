@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from muniment.model import mlflow
 from muniment.model.errors import InvalidInput
 from muniment.model.model import Model, NewModel
 from muniment_server.annexes.connectors.mlflow import steps, translate
 from muniment_server.annexes.connectors.mlflow.shapes import LoggedModel, RegisteredModel, Version
-from muniment_server.services import mirrors, models, records
+from muniment_server.services import facets, mirrors, models, records
 from muniment_server.services.intake import Bundle, Step
 from muniment_server.store.draft import Draft
 from muniment_server.store.expecting import Expected
@@ -58,8 +60,19 @@ def _version(model: str, given: Version) -> list[Step]:
     return [
         Step("versions", where, make),
         *steps.tags("version tags", where, dict(given.tags), record),
-        steps.facet(where, translate.version_facet(given), record),
+        _version_facet(where, given, record),
     ]
+
+
+def _version_facet(where: str, given: Version, record: Callable[[Draft], str]) -> Step:
+    def act(draft: Draft) -> int:
+        known = given.run is not None and draft.find("run", given.run) is not None
+        value = translate.version_facet(given, known_run=known)
+        if value:
+            facets.set_facet_in(draft, record(draft), mlflow.FACET, value)
+        return 0
+
+    return Step("facets", where, act)
 
 
 def _alias(where: str, model: str, alias: str, version: int) -> Step:
@@ -83,24 +96,24 @@ def _no_alias(where: str, given: RegisteredModel) -> Step:
     return Step("aliases", f"{where}: aliases", act)
 
 
-def of_logged_model(given: LoggedModel, experiment: tuple[str, str]) -> Bundle:
+def of_logged_model(given: LoggedModel, experiment: str) -> Bundle:
     """A logged model as a version of the model of its name in its experiment.
 
     Args:
         given: the logged model.
-        experiment: id here and name of its experiment.
+        experiment: id of its experiment here.
 
     Raises:
         InvalidInput: its id is none of a logged model.
     """
     where, new = f"logged model {given.id}", translate.logged_model_of(given)
-    family = NewModel(name=mlflow.family_name(experiment[1], given.name))
+    family = NewModel(name=mlflow.family_name(experiment, given.name))
 
     def make(draft: Draft) -> int:
         models.check_new(family)
         models.check_version(new)
         mirrors.model_in(draft, family)
-        records.set_tags_in(draft, _model(draft, family.name).id, {mlflow.FAMILY_TAG: experiment[0]})
+        records.set_tags_in(draft, _model(draft, family.name).id, {mlflow.FAMILY_TAG: experiment})
         return int(mirrors.model_version_in(draft, family.name, new)[1])
 
     def record(draft: Draft) -> str:
@@ -111,7 +124,11 @@ def of_logged_model(given: LoggedModel, experiment: tuple[str, str]) -> Bundle:
     made = [
         Step("logged models", where, make, vital=True),
         *steps.tags("version tags", where, dict(given.tags), record),
-        steps.facet(where, translate.logged_model_facet(given), record),
+        steps.facet(where, translate.logged_model_facet(given, experiment), record),
+        *(
+            steps.facet(where, document, record, f"{translate.METRICS}{run}")
+            for run, document in translate.measured(given).items()
+        ),
     ]
     ids = {part for part in (new.id, new.run) if part}
     return Bundle(where, made, Expected(names={"model": {(family.name,)}}, ids=ids))

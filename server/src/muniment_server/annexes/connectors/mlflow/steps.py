@@ -24,6 +24,8 @@ from muniment_server.store.repeats import PointsBatch
 OUTPUT, INPUT, READ = f"{mlflow.FACET}.output/", f"{mlflow.FACET}.input/", f"{mlflow.FACET}.read/"
 """How the names of facets of runs begin: at which step one logged a model, the tags of a dataset that one used, and
 a model that one read without a link to say so."""
+PLACE, BROUGHT = "artifact_uri", "brought_from"
+"""What the facet of a record says of its artifacts: where they are, or where they were before they were brought."""
 ITEMS = 5_000
 """Params or tags in one step."""
 
@@ -146,16 +148,39 @@ def _parts(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield part
 
 
-def facet(where: str, value: dict[str, Any], record: Callable[[Draft], str]) -> Step:
+def facet(where: str, value: dict[str, Any], record: Callable[[Draft], str], name: str = mlflow.FACET) -> Step:
     """What is kept of a record word for word, if it is anything."""
 
     def act(draft: Draft) -> int:
         if value:
-            facets.check_facet(mlflow.FACET, value)
-            facets.set_facet_in(draft, record(draft), mlflow.FACET, value)
+            facets.check_facet(name, value)
+            facets.set_facet_in(draft, record(draft), name, _placed(draft, record(draft), value))
         return 0
 
     return Step("facets", where, act)
+
+
+def _placed(draft: Draft, record: str, value: dict[str, Any]) -> dict[str, Any]:
+    """A facet that says where artifacts are; if they were brought here, where they came from."""
+    held = draft.find_any(record)
+    kept = None if held is None else draft.belonging("facets", held, mlflow.FACET)
+    if kept is None or kept["value"].get(BROUGHT) != value.get(PLACE):
+        return value
+    return {BROUGHT if name == PLACE else name: said for name, said in value.items()}
+
+
+def of_brought(name: str, record: str, location: str) -> Step:
+    """That the artifacts of a record, which lay at a location, are here."""
+
+    def act(draft: Draft) -> int:
+        held = draft.find_any(record)
+        kept = None if held is None else draft.belonging("facets", held, mlflow.FACET)
+        value = {key: said for key, said in (kept or {}).get("value", {}).items() if key != PLACE}
+        if location:
+            facets.set_facet_in(draft, record, mlflow.FACET, {**value, BROUGHT: location})
+        return 0
+
+    return Step("artifacts", name, act)
 
 
 def _input(where: str, run: str, given: Input) -> Step:
@@ -189,7 +214,7 @@ def _run_facet(where: str, given: Run) -> Step:
             value["datasets"] = others
         if value:
             facets.check_facet(mlflow.FACET, value)
-            facets.set_facet_in(draft, given.id, mlflow.FACET, value)
+            facets.set_facet_in(draft, given.id, mlflow.FACET, _placed(draft, given.id, value))
         for link in given.models_out:
             name = f"{OUTPUT}{mlflow.version_id(link.model) or link.model}"
             facets.set_facet_in(draft, given.id, name, {"model_id": link.model, "step": link.step})

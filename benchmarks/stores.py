@@ -78,13 +78,12 @@ class Bare:
             names = ("page_size", "page_count", "freelist_count")
             page, pages, free = (self.rows(f"PRAGMA {name}")[0][0] for name in names)
             return page * (pages - free), page * pages
-        total = (
-            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' "
-            "AND relnamespace = 'public'::regnamespace"
-        )
+        ours = "FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        tables = [name for (name,) in self.rows(f"SELECT oid::regclass::text {ours}")]
+        total = f"SELECT sum(pg_total_relation_size(oid)) {ours}"
         self.run("VACUUM")
         loose = int(self.rows(total)[0][0])
-        self.run("VACUUM FULL")
+        self.run(f"VACUUM (FULL) {', '.join(tables)}")
         return int(self.rows(total)[0][0]), loose
 
     def close(self) -> None:

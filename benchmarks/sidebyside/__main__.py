@@ -99,7 +99,7 @@ def _measure(report: Report, order: Order, amounts: Amounts, home: Home, progres
             say(f"bytes on disk, {running[at].name}")
             running[at] = disk(home.engine, running[at], store, amounts, report)
             say(f"putting {amounts.runs:,} runs and {len(lengths)} series into {running[at].name}")
-            store.fill(running[at], amounts.runs, amounts.width, lengths)
+            running[at] = store.fill(running[at], amounts.runs, amounts.width, lengths)
         for workers in order.workers[1:]:
             running.append(theirs.serve(workers))
             for name in (filling.SEARCHED, filling.SERIES):

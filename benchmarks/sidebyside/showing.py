@@ -177,7 +177,7 @@ def _method(report: Report) -> Iterator[str]:
     yield (
         "What Muniment does beside the limits of the machine, over its own API: "
         "[benchmarks](../../benchmarks/README.md) (`make bench-core`). What `run.log` costs a training loop, beside "
-        "wandb, aim and MLflow's client: [there too](../../benchmarks/README.md#what-logging-costs-a-training-loop) "
+        "wandb, aim and MLflow's client: [hands](../../benchmarks/hands.md) "
         "(`python -m benchmarks.hands`). Lineage in a graph of a million links: [lineage](../../benchmarks/lineage.md)."
     )
 
@@ -230,7 +230,8 @@ def _how(amounts: dict[str, Any], settings: dict[str, Any]) -> Iterator[str]:
     )
     yield (
         "Memory: resident set sizes of a server's processes, added up, after everything else in the table; *the most* "
-        "is the sum of what each had at the most. PostgreSQL's own processes are not in it."
+        "is the sum of what each had at the most. PostgreSQL's own processes are not in it, nor is what it took to put "
+        "in the runs: Muniment's server is started anew after that."
     )
     yield (
         "The client rows run MLflow's unmodified Python client of the same version against both servers. What it takes "

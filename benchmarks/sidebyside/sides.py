@@ -113,8 +113,8 @@ class Store(Protocol):
     def serve(self, workers: int | None = None) -> Side:
         """Start a server over it."""
 
-    def fill(self, side: Side, count: int, width: int, lengths: Sequence[int]) -> None:
-        """Put in runs to search and series to read."""
+    def fill(self, side: Side, count: int, width: int, lengths: Sequence[int]) -> Side:
+        """Put in runs to search and series to read; the server to go on with."""
 
     def weigh(self, side: Side) -> tuple[int, Side]:
         """(bytes that it uses on disk once everything is packed, the server to go on with)."""
@@ -141,13 +141,16 @@ class MunimentStore:
         assert workers is None
         return _MunimentSide(self.place, self._options)
 
-    def fill(self, side: Side, count: int, width: int, lengths: Sequence[int]) -> None:
-        """By its import."""
+    def fill(self, side: Side, count: int, width: int, lengths: Sequence[int]) -> Side:
+        """By its import. Served anew then, for MLflow's server sees nothing of it either."""
         filling.fill_muniment(f"http://127.0.0.1:{side.port}", count, width, lengths)
-        for name in (filling.SEARCHED, filling.SERIES):
-            side.find_experiment(name)
         side.rest()
+        side.stop()
         _analyze(self.place.bare())
+        again = self.serve()
+        for name in (filling.SEARCHED, filling.SERIES):
+            again.find_experiment(name)
+        return again
 
     def weigh(self, side: Side) -> tuple[int, Side]:
         """Its keeper packs everything, which it would do by itself ten minutes later."""
@@ -206,12 +209,13 @@ class MLflowStore:
         )  # fmt: skip
         return _MLflowSide(name_of(workers), server)
 
-    def fill(self, side: Side, count: int, width: int, lengths: Sequence[int]) -> None:
+    def fill(self, side: Side, count: int, width: int, lengths: Sequence[int]) -> Side:
         """By rows put into its tables."""
         numbers = {name: int(side.experiment(name)) for name in (filling.SEARCHED, filling.SERIES)}
         bare = Bare(self.url, ours=False)
         filling.fill_mlflow(bare, numbers, count, width, lengths)
         _analyze(bare)
+        return side
 
     def weigh(self, side: Side) -> tuple[int, Side]:
         """Its tables as PostgreSQL writes them anew, which is less than it leaves on disk; on SQLite as they are."""

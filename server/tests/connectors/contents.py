@@ -48,6 +48,11 @@ def of(workspace: Workspace, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
                 about["aliases"] = models.get(workspace, scope, project, record.id).aliases
             made[kind][names.get(record.id, record.id)] = about
     made["links"] = _links(workspace, project, names)
+    page = search.search(workspace, scope, project, Query(kind="evaluation", limit=10_000))
+    made["evaluations"] = {
+        one.id: _named([one.model_version, one.dataset_version, one.run, one.metrics], names)
+        for one in page.evaluations
+    }
     return made
 
 

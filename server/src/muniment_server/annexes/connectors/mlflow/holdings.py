@@ -30,7 +30,7 @@ from muniment_server.annexes.connectors.mlflow.shapes import (
     Run,
     Version,
 )
-from muniment_server.annexes.connectors.mlflow.steps import INPUT, OUTPUT, READ
+from muniment_server.annexes.connectors.mlflow.steps import INPUT, OUTPUT, USED
 from muniment_server.annexes.connectors.mlflow.translate import METRICS, STATUS
 from muniment_server.policy.access import Scope
 from muniment_server.services import details, metrics, models, records, search
@@ -155,17 +155,16 @@ class Holdings:
 
 def _run(found: RunData, about: RunDetails) -> Run:
     run, said = found.run, about.facets.get(mlflow.FACET, {})
-    others = {(one["name"], one["digest"]): one for one in said.get("datasets", [])}
     started = None if run.started_at is None else mlflow.milliseconds(run.started_at)
     ended = None if run.ended_at is None else mlflow.milliseconds(run.ended_at)
     return Run(
         id=run.id, experiment=run.experiment, name=run.name, user=run.user, status=mlflow.STATUSES[run.state],
         started=said.get("start_time", started), ended=said.get("end_time", ended), lifecycle=run.lifecycle,
         location=said.get("artifact_uri", ""), params=found.params, tags=found.tags,
-        inputs=[_input(used, about.facets, others) for used in about.datasets],
+        inputs=[_input(used, about.facets) for used in about.datasets],
         models_in=[
             *(ModelLink(model=mlflow.model_id(model)) for model in about.models),
-            *(ModelLink(model=name.removeprefix(READ)) for name in about.facets if name.startswith(READ)),
+            *(ModelLink(model=one["model_id"]) for name, one in about.facets.items() if name.startswith(USED)),
         ],
         models_out=[
             ModelLink(model=one["model_id"], step=one.get("step", 0))
@@ -174,9 +173,9 @@ def _run(found: RunData, about: RunDetails) -> Run:
     )  # fmt: skip
 
 
-def _input(used: Used, facets: Mapping[str, Any], others: Mapping[tuple[str, str], Any]) -> Input:
+def _input(used: Used, facets: Mapping[str, Any]) -> Input:
     digest = used.version.digest or used.version.version
-    said = others.get((used.dataset.name, digest)) or used.facets.get(mlflow.FACET) or _described(used)
+    said = facets.get(f"{mlflow.FACET}/{used.version.id}") or used.facets.get(mlflow.FACET) or _described(used)
     tags = {mlflow.CONTEXT: used.role} if used.role else {}
     return Input(
         dataset=Dataset(

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
+import msgspec
+
 from muniment.model import mlflow
+from muniment.model.dataset import DEFAULT_NAMESPACE
 from muniment.model.errors import InvalidInput
+from muniment.model.evaluation import NewEvaluation
+from muniment.model.metric import WireNumber
 from muniment.model.model import Model, NewModel
 from muniment_server.annexes.connectors.mlflow import steps, translate
 from muniment_server.annexes.connectors.mlflow.shapes import LoggedModel, RegisteredModel, Version
-from muniment_server.services import facets, mirrors, models, records
+from muniment_server.services import evaluations, facets, mirrors, models, records
 from muniment_server.services.intake import Bundle, Step
 from muniment_server.store.draft import Draft
 from muniment_server.store.expecting import Expected
+from muniment_server.store.held import is_active
 
 
 def of_model(given: RegisteredModel, versions: list[Version]) -> Bundle:
@@ -129,6 +136,36 @@ def of_logged_model(given: LoggedModel, experiment: str) -> Bundle:
             steps.facet(where, document, record, f"{translate.METRICS}{run}")
             for run, document in translate.measured(given).items()
         ),
+        *(_evaluation(where, new.id or "", *measured) for measured in translate.evaluated(given).items()),
     ]
     ids = {part for part in (new.id, new.run) if part}
     return Bundle(where, made, Expected(names={"model": {(family.name,)}}, ids=ids))
+
+
+def _evaluation(where: str, version: str, on: tuple[str, str, str], values: dict[str, WireNumber]) -> Step:
+    """What a run measured of a logged model on a dataset, if that is here: an evaluation that is there once.
+
+    Args:
+        where: for a report.
+        version: the logged model.
+        on: id of the run, name and digest of the dataset.
+        values: of each metric the latest.
+    """
+    run, name, digest = on
+    same = hashlib.sha256(msgspec.json.encode([version, *on, sorted(values.items())])).hexdigest()[:32]
+
+    def act(draft: Draft) -> int:
+        owner = draft.find_named("dataset", DEFAULT_NAMESPACE, name)
+        dataset = None if owner is None else draft.find_digest(owner.record.id, digest)
+        if dataset is None or draft.find("evaluation", same) is not None:
+            return 0
+        by = draft.find("run", run)
+        new = NewEvaluation(
+            id=same, model_version=version, dataset_version=dataset.record.id, metrics=values,
+            run=run if by is not None and is_active(by) else None,
+        )  # fmt: skip
+        evaluations.check_new(new)
+        evaluations.create_in(draft, new)
+        return 0
+
+    return Step("evaluations", f"{where}: measured on {name!r}", act)

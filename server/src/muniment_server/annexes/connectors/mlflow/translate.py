@@ -8,6 +8,7 @@ from typing import Any
 from muniment.model import mlflow
 from muniment.model.dataset import NewDataset, NewDatasetVersion
 from muniment.model.errors import InvalidInput
+from muniment.model.metric import WireNumber, to_wire
 from muniment.model.model import NewModel, NewModelVersion
 from muniment.model.othername import OtherName
 from muniment.model.run import TERMINAL, NewRun
@@ -180,6 +181,16 @@ def measured(given: LoggedModel) -> dict[str, dict[str, Any]]:
         said = _said({"dataset_name": one.dataset_name, "dataset_digest": one.dataset_digest})
         point = {"key": one.key, "value": one.value, "timestamp": one.timestamp, "step": one.step, **said}
         found.setdefault(one.run, {"run_id": one.run, "points": []})["points"].append(point)
+    return found
+
+
+def evaluated(given: LoggedModel) -> dict[tuple[str, str, str], dict[str, WireNumber]]:
+    """What runs measured of a logged model on datasets: the latest of each metric, by run, dataset and its digest."""
+    found: dict[tuple[str, str, str], dict[str, WireNumber]] = {}
+    for one in sorted(given.metrics, key=lambda one: (one.step, one.timestamp)):
+        if one.dataset_name and one.dataset_digest:
+            on = one.run, one.dataset_name, one.dataset_digest
+            found.setdefault(on, {})[one.key] = to_wire(float(one.value))
     return found
 
 

@@ -118,6 +118,6 @@ def items(
     elif as_of is not None:
         query = query.where(table.c.valid_from <= as_of)
     found: dict[int, dict[str, str]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.run, {})[row.name] = row.value
+    for run, name, value in connection.execute(query).all():  # by name and row by row it takes twice as long
+        found.setdefault(run, {})[name] = value
     return found

@@ -119,7 +119,6 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "mlflow_list_workspaces": {},
     "mlflow_get_workspace": {},
     "mlflow_create_workspace": {"name": "default"},
-    "mlflow_refuse_workspace_change": {},
 }
 """Requests of foreign protocols: a document, or the query of a GET."""
 PLACES: dict[str, str] = {}

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment.model.search import Query
-from muniment_server.services import facets, othernames, records, search
+from muniment_server.services import facets, models, othernames, records, search
 from muniment_server.services.workspace import DEFAULT_PROJECT, Workspace
 from muniment_server.store import points, tables
 
@@ -43,6 +43,8 @@ def of(workspace: Workspace, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
             }
             if kind == "run":
                 about |= {"params": one.params, "series": series(workspace, record.id)}
+            if kind == "model":
+                about["aliases"] = models.get(workspace, scope, project, record.id).aliases
             made[kind][names.get(record.id, record.id)] = about
     made["links"] = _links(workspace, project, names)
     return made

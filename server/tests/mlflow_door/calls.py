@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
 from robustness.server import Reply, Wire
@@ -28,6 +28,12 @@ _TIMES = (
     ("creation_timestamp", "last_updated_timestamp"),
     ("creation_timestamp_ms", "last_updated_timestamp_ms"),
 )
+_BEFORE_ID = (
+    "(?:"
+    + "|".join(rf"(?<={text})" for text in ("id=", "[iI][dD] ", "ID '", "eriment ", "value ", '"', ":/", r"\['"))
+    + r"|(?<=[ '])(?=\d+/))"
+)
+"""What stands before the number of an experiment in a message, where other numbers stand too."""
 _UNORDERED = {"tags", "params", "aliases", "dataset_inputs", "model_inputs", "model_outputs"}
 """Lists that MLflow's server selects without an order."""
 _SHOWN = ("content-type", "content-disposition", "content-range", "retry-after", "allow")
@@ -117,6 +123,16 @@ class Player:
         self._known = {"u": "u" + secrets.token_hex(5)}
         return [self.send(one) for one in played.calls]
 
+    def close(self) -> None:
+        """Hang up."""
+        self._wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
     def begin(self) -> None:
         """Forget every id."""
         self._known = {"u": "u" + secrets.token_hex(5)}
@@ -192,7 +208,7 @@ class Player:
             elif key in _ROUTE_IDS:
                 value = f"${name}" if value == known else value
             elif key in {"message", "detail"}:
-                value = re.sub(rf"(?<![\w.$]){known}(?![\w.])", f"${name}", value)
+                value = re.sub(rf"{_BEFORE_ID}{known}(?![\w.])", f"${name}", value)
             else:
                 value = re.sub(rf":/{known}(?=/|$)", f":/${name}", value)
         if key in _ROUTE_IDS and value.isdigit() and value not in {"0", NOWHERE}:

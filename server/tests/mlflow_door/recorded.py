@@ -1,4 +1,4 @@
-"""What MLflow's own server answers to the probes, written down: one file a noun, each answer once, on a line of its own.
+"""What MLflow's own server, 3.18.0, answers to the probes, written down: one file a noun, one line an answer.
 
 ``python -m mlflow_door.recorded PORT`` (from `server/tests`) asks a server on this machine again and writes the files.
 """
@@ -15,10 +15,25 @@ from typing import Any
 from mlflow_door.calls import Answer, Case, Player
 
 NOUNS = ("experiments", "runs", "search", "metrics", "models", "registry", "versions", "artifacts", "protocol")
+CHANGED = {
+    ("experiments", "create: blank name"),
+    ("experiments", "update: blank name"),
+    ("experiments", "search: filters"),
+    ("experiments", "search: orders"),
+    ("search", "filters"),
+    ("models", "create from a run with an end"),
+    ("models", "search: filters"),
+    ("registry", "search: filters"),
+    ("versions", "search: filters"),
+    ("artifacts", "upload-artifact"),
+    ("protocol", "the server"),
+}
+"""Cases to which 3.17.2, which the tests can install, answers otherwise than 3.18.0, which is written down."""
 FOLDER = Path(__file__).parent / "recorded"
 _LONG = re.compile(r"((.)\2{39})\2+", re.DOTALL)
 _DRIVER = re.compile(r"\((?:sqlite3|psycopg2?|raised as a result).*", re.DOTALL)
 _SET = re.compile(r"\{('[^{}]*')\}")
+_STORE = re.compile(r"sqlite://\S+")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -42,17 +57,18 @@ def _settled(value: Any, key: str = "") -> Any:
     if not isinstance(value, str):
         return value
     if key == "message":
+        value = _STORE.sub("<store>", value)
         value = _DRIVER.sub("<the driver's words>", value)
         value = _ADDRESS.sub("", _SET.sub(lambda match: "{" + ", ".join(sorted(match[1].split(", "))) + "}", value))
     if value.startswith("<!doctype html>"):
         return "<page>"
-    return _LONG.sub(lambda match: f"{match[2]}…×{len(match[0])}", value)
+    return _LONG.sub(lambda match: f"{match[2]}…*{len(match[0])}", value)
 
 
 def played(noun: str, port: int) -> dict[str, list[Answer]]:
     """Every case of a noun, played on a server."""
-    player = Player(port)
-    return {one.name: [settled(answer) for answer in player.play(one)] for one in cases(noun)}
+    with Player(port) as player:
+        return {one.name: [settled(answer) for answer in player.play(one)] for one in cases(noun)}
 
 
 def read(noun: str) -> dict[str, list[Answer]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -37,9 +38,18 @@ class NewInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def log(
-    workspace: Workspace, scope: Scope, project: str, run: str, given: Sequence[NewInput], models: Sequence[str]
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    run: str,
+    given: Sequence[NewInput],
+    models: Mapping[str, dict[str, Any]],
+    facet: str,
 ) -> Change[links.Linked]:
-    """Prepare that a run used datasets and versions of models, given by their ids.
+    """Prepare that a run used datasets and versions of models, given by their ids with what is said of each.
+
+    A model that the run made itself stays its output, since nothing can be its own ancestor; that it was also read
+    stands in a facet of the run, `facet` and the version's id.
 
     A version that is there under the digest with other content stays as it is; what it was said to be now stands in a
     facet of the run, ``conflict/`` and the version's id.
@@ -52,9 +62,12 @@ def log(
     def act(draft: Draft) -> links.Linked:
         held = runs.writable(draft, run)
         count = sum(_log_in(draft, held, item) for item in given)
-        for model in models:
+        for model, said in models.items():
             version = writable(draft, model, "model_version", "models")
-            count += draft.add_link(version, held, "used", "", None, "explicit")
+            try:
+                count += draft.add_link(version, held, "used", "", None, "explicit")
+            except InvalidInput:
+                _say_first(draft, held, f"{facet}{model}", said)
         return links.Linked(changed=count, position=draft.last_position)
 
     return Change(ref.no, scope.principal, "run.inputs", act)
@@ -101,10 +114,8 @@ def log_models(
         count = 0
         for model, value in made.items():
             version = writable(draft, model, "model_version", "models")
-            try:
+            with suppress(InvalidInput):
                 count += draft.add_link(held, version, "generated", "", None, "explicit")
-            except InvalidInput:
-                count += 0
             facets.set_facet_in(draft, held.record.id, f"{facet}{model}", value)
         return links.Linked(changed=count, position=draft.last_position)
 

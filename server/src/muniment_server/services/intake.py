@@ -93,13 +93,11 @@ class Intake:
         scope: who imports.
         project: where to.
         source: what stands for the source of the import, the same each time.
-        again: whether to do as if nothing had a mark.
     """
 
-    def __init__(self, workspace: Workspace, scope: Scope, project: str, source: str, *, again: bool = False) -> None:
+    def __init__(self, workspace: Workspace, scope: Scope, project: str, source: str) -> None:
         self.workspace, self.scope, self.project, self.source = workspace, scope, project, source
         self.ref = workspace.project(scope, project, Permission.WRITE)
-        self.again = again
         self.new: Counter[str] = Counter()
         """Things that were not there or were different, by kind."""
         self.refused: Counter[str] = Counter()
@@ -128,7 +126,7 @@ class Intake:
         by_writer = {self._writer(name): name for name in names}
         found = {by_writer[writer]: mark for writer, mark in self._sequences(list(by_writer)).items()}
         self._marks.update((name, mark[0]) for name, mark in found.items())
-        return {} if self.again else {name: mark[2] for name, mark in found.items()}
+        return {name: mark[2] for name, mark in found.items()}
 
     def here(self, ids: Sequence[str]) -> set[str]:
         """Those of some ids that records of the project have."""

@@ -164,7 +164,6 @@ CASES: list[Case] = [
                 "C:/x",
                 "\\x",
                 "~",
-                ".",
                 "./$e/$r/artifacts",
                 "$e//$r/artifacts",
                 "s3://b/c",
@@ -177,7 +176,7 @@ CASES: list[Case] = [
         *FILLED,
         *(
             call("GET", ROOT + "/a.txt", headers={"Range": asked})
-            for asked in ("bytes=0-1", "bytes=1-", "bytes=-2", "bytes=9-", "bytes=x", "items=0-1", "bytes=0-0,2-3")
+            for asked in ("bytes=0-1", "bytes=1-", "bytes=-2", "bytes=9-", "bytes=x", "items=0-1")
         ),
     ),
     case(

@@ -120,7 +120,7 @@ HISTORIES = [
         *(
             get(BULK, *asked)
             for asked in (
-                (("run_id", "$r"), ("run_id", "$s"), ("metric_key", "m")),
+                (("run_id", "$r"), ("run_id", "$r"), ("metric_key", "m")),
                 (("run_id", "$s"), ("metric_key", "m"), ("max_results", "2")),
                 (("run_id", "$r"), ("metric_key", "n")),
                 (),

@@ -401,7 +401,7 @@ BATCHES = [
             "metric no object": {"metrics": [5]},
             "metrics no list": {"metrics": 5},
             "metrics null": {"metrics": None},
-            "metric bool": {"metrics": [metric("m", True)]},
+            "metric bool": {"metrics": [metric("m", value=True)]},
             "param without key": {"params": [{"value": "1"}]},
             "param without value": {"params": [{"key": "p"}]},
             "param value number": {"params": [{"key": "p", "value": 5}]},
@@ -446,7 +446,7 @@ BATCHES = [
             "runs/log-model",
             {
                 "run_id": "$r",
-                "model_json": '{"artifact_path": "model", "flavors": {}, "utc_time_created": "2020-01-01", "run_id": "$r"}',
+                "model_json": '{"artifact_path": "model", "flavors": {}, "utc_time_created": "2020-01-01", "run_id": "$r"}',  # noqa: E501
             },
         ),
         LOOK,

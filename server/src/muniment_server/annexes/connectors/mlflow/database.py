@@ -59,7 +59,7 @@ class Database:
             inspector = sa.inspect(self._engine)
             names = set(inspector.get_table_names())
             self._columns = {
-                name: {column["name"] for column in inspector.get_columns(name)} for name in names & _TABLES
+                name: {column["name"] for column in inspector.get_columns(name)} for name in names & TABLES
             }
         missing = {"experiments", "runs", "metrics", "params", "tags"} - names
         if missing:
@@ -301,11 +301,12 @@ class Database:
         ]  # fmt: skip
 
 
-_TABLES = {
+TABLES = {
     "experiments", "experiment_tags", "runs", "tags", "params", "metrics", "datasets", "inputs", "input_tags",
     "registered_models", "registered_model_tags", "registered_model_aliases", "model_versions", "model_version_tags",
     "logged_models", "logged_model_tags", "logged_model_params", "logged_model_metrics",
 }  # fmt: skip
+"""The tables that are read, of those that the release has."""
 
 
 def _parsed(url: str) -> sa.URL:

@@ -147,25 +147,29 @@ class _Export:
 
     def _send_experiments(self, given: Sequence[Experiment]) -> None:
         pages = self.api.pages("experiments/search", "experiments", max_results=1_000, view_type="ALL")
-        there = {one["name"]: one for page in pages for one in page}
+        there = [one for page in pages for one in page]
+        named = {one["name"]: one for one in there}
+        tagged = {_tags(one)[ID]: one for one in there if ID in _tags(one)}
         for one in given:
             self.found["experiments"] += 1
-            known = there.get(one.name)
+            where, known = f"experiment {one.name!r}", tagged.get(one.id) or named.get(one.name)
             if known is None:
-                self._try("experiments", f"experiment {one.name!r}", self._new_experiment, one)
+                self._try("experiments", where, self._new_experiment, one)
                 continue
             number = self.experiments[one.id] = known["experiment_id"]
             if known.get("lifecycle_stage") == "deleted" and one.lifecycle == "active":
                 self.api.send("experiments/restore", {"experiment_id": number})
-            has = {tag["key"]: tag.get("value", "") for tag in known.get("tags", [])}
-            for key, value in one.tags.items():
-                if has.get(key) != value:
-                    body = {"experiment_id": number, "key": key, "value": value}
-                    self._try("tags", f"experiment {one.name!r}: tag {key!r}",
-                              self.api.send, "experiments/set-experiment-tag", body)  # fmt: skip
+            if known["name"] != one.name:
+                renamed = {"experiment_id": number, "new_name": one.name}
+                self._try("experiments", where, self.api.send, "experiments/update", renamed)
+            has = _tags(known)
+            for key, value in {**one.tags, ID: one.id}.items():
+                if has.get(key) != value and known.get("lifecycle_stage") != "deleted":
+                    tag = {"experiment_id": number, "key": key, "value": value}
+                    self._try("tags", f"{where}: {key!r}", self.api.send, "experiments/set-experiment-tag", tag)
 
     def _new_experiment(self, one: Experiment) -> None:
-        body: dict[str, Any] = {"name": one.name, "tags": _pairs(one.tags)}
+        body: dict[str, Any] = {"name": one.name, "tags": _pairs({**one.tags, ID: one.id})}
         if one.location:
             body["artifact_location"] = one.location
         self.experiments[one.id] = self.api.send("experiments/create", body)["experiment_id"]
@@ -191,8 +195,7 @@ class _Export:
         )  # fmt: skip
         for page in pages:
             for one in page:
-                tags = {tag["key"]: tag.get("value", "") for tag in one["data"].get("tags", [])}
-                info = one["info"]
+                tags, info = _tags(one["data"]), one["info"]
                 self.runs[tags[ID]] = _There(
                     info["run_id"], info.get("artifact_uri", ""), tags.get(WHOLE, ""),
                     info.get("lifecycle_stage") == "deleted",
@@ -342,9 +345,8 @@ class _Export:
         try:
             for page in self.api.pages("logged-models/search", "models", experiment_ids=ids, max_results=50):
                 for one in page:
-                    tags = {tag["key"]: tag.get("value", "") for tag in one["info"].get("tags", [])}
-                    if ID in tags:
-                        found[tags[ID]] = one["info"]["model_id"]
+                    if ID in _tags(one["info"]):
+                        found[_tags(one["info"])[ID]] = one["info"]["model_id"]
         except NotFound:  # a release before 3 knows none
             return {}
         return found
@@ -354,9 +356,11 @@ class _Export:
         if experiment is None:
             raise InvalidInput("its experiment is not there")
         body: dict[str, Any] = {
-            "experiment_id": experiment, "name": model.name, "model_type": model.type,
+            "experiment_id": experiment, "name": model.name,
             "params": _pairs(model.params), "tags": _pairs({**model.tags, ID: model.id}),
         }  # fmt: skip
+        if model.type:
+            body["model_type"] = model.type
         if run is not None:
             body["source_run_id"] = run.id
         made = self.api.send("logged-models", body)["model"]["info"]["model_id"]
@@ -385,9 +389,8 @@ class _Export:
             if (has.get("description") or "") != (model.description or ""):
                 body = {"name": model.name, "description": model.description or ""}
                 self.api.send("registered-models/update", body, "PATCH")
-            known = {tag["key"]: tag.get("value", "") for tag in has.get("tags", [])}
             for key, value in model.tags.items():
-                if known.get(key) != value:
+                if _tags(has).get(key) != value:
                     self.api.send("registered-models/set-tag", {"name": model.name, "key": key, "value": value})
 
     def _send_versions(self, model: RegisteredModel, versions: Sequence[Version]) -> None:
@@ -451,6 +454,11 @@ class _Export:
             return f"models:/{self.models.get(mlflow.model_id(found[2]), mlflow.model_id(found[2]))}"
 
         return _PLACED.sub(there, source)
+
+
+def _tags(given: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of something, as the API lists them."""
+    return {tag["key"]: tag.get("value", "") for tag in given.get("tags", [])}
 
 
 def _pairs(given: Mapping[str, str]) -> list[dict[str, str]]:

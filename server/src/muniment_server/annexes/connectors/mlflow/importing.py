@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,6 @@ import numpy.typing as npt
 
 from muniment.model import mlflow
 from muniment.model.errors import InvalidInput, MunimentError
-from muniment.model.ids import parse_id
 from muniment.model.names import check_name
 from muniment_server.annexes.connectors.mlflow import models, series, steps, translate
 from muniment_server.annexes.connectors.mlflow.shapes import LoggedModel, Portion, Run, Source
@@ -26,6 +26,7 @@ from muniment_server.store.repeats import PointsBatch
 
 TOGETHER = 131_072
 """Points that are written at a time, about."""
+_ID = re.compile("[0-9a-f]{32}")
 RELEASE = 1
 """Grows when more is brought than before, so that everything is looked at again."""
 Report = Callable[[str, int, int | None], None]
@@ -96,7 +97,8 @@ class _Import:
         self, workspace: Workspace, scope: Scope, project: str, source: Source, report: Report, *, again: bool
     ) -> None:
         self.workspace, self.scope, self.project, self.source, self.report = workspace, scope, project, source, report
-        self.intake = Intake(workspace, scope, project, f"mlflow:{source.identity}", again=again)
+        self.intake = Intake(workspace, scope, project, f"mlflow:{source.identity}")
+        self.again = again
         self.found: Counter[str] = Counter()
         self._experiments: dict[str, str] = {}
         """The ids that experiments have here, by those that they have there."""
@@ -135,10 +137,14 @@ class _Import:
             self._bring_runs(page)
             began += len(page)
             if self._total is None:
-                self.report("runs", began, runs)
+                self.report("runs", began, runs or None)
         self._bring_models()
         self._write(self._last)
         self._settle()
+
+    def _is_news(self, known: int | None, mark: int, lifecycle: str) -> bool:
+        """Whether a record of the source has to be looked at. What is deleted there cannot have changed unseen."""
+        return known != mark or (self.again and lifecycle != "deleted")
 
     # experiments
 
@@ -151,7 +157,7 @@ class _Import:
             self.found["experiments"] += 1
             self.found["experiment tags"] += len(one.tags)
             mark = fingerprint([RELEASE, one])
-            changed = marks.get(f"experiment {one.id}") != mark
+            changed = self._is_news(marks.get(f"experiment {one.id}"), mark, one.lifecycle)
             bundle = steps.of_experiment(self.source.identity, one, partial(self._is_here, one.id), changed=changed)
             bundles.append(bundle)
             if one.lifecycle == "deleted":
@@ -173,7 +179,7 @@ class _Import:
         changed: dict[str, int] = {}
         for run in page:
             mark = fingerprint([RELEASE, run])
-            if marks.get(f"run {run.id}") != mark:
+            if self._is_news(marks.get(f"run {run.id}"), mark, run.lifecycle):
                 changed[run.id] = mark
             else:
                 self._count(run)
@@ -183,7 +189,7 @@ class _Import:
             self._bring_changed(self.source.whole([run for run in page if run.id in changed]), changed)
 
     def _bring_changed(self, runs: list[Run], marks: dict[str, int]) -> None:
-        here = self.intake.here([run.id for run in runs])
+        here = self.intake.here([run.id for run in runs if _ID.fullmatch(run.id)])
         waiting: list[Bundle] = []
         ends: list[Bundle] = []
         taken: list[Run] = []
@@ -220,7 +226,8 @@ class _Import:
         """What is done before the points of a run, and after; the mark is set when all of it is done."""
         name = f"run {run.id}"
         try:
-            parse_id(run.id, field="run")
+            if not _ID.fullmatch(run.id):
+                raise InvalidInput(f"a run's id is 32 hex digits, not {run.id[:80]!r}")
             experiment = self._experiments.get(run.experiment)
             if experiment is None:
                 raise InvalidInput(f"its experiment {run.experiment} was not taken in")
@@ -253,7 +260,7 @@ class _Import:
             self.found["version tags"] += sum(len(version.tags) for version in versions)
             bundle = models.of_model(model, versions)
             mark = fingerprint([RELEASE, model, versions])
-            if self.intake.marks([bundle.name]).get(bundle.name) != mark:
+            if self._is_news(self.intake.marks([bundle.name]).get(bundle.name), mark, "active"):
                 bundle.mark = mark
                 self._write([bundle])
         for page in self.source.logged_models():
@@ -266,7 +273,7 @@ class _Import:
             self.found["logged models"] += 1
             self.found["version tags"] += len(model.tags)
             name, mark = f"logged model {model.id}", fingerprint([RELEASE, model])
-            if marks.get(name) == mark:
+            if not self._is_news(marks.get(name), mark, model.lifecycle):
                 continue
             try:
                 bundle = self._logged_model(model)

@@ -83,7 +83,7 @@ async def _experiment(call: Call, version: ModelVersion) -> str | None:
     """The id of the experiment of a logged model; None if it is a version that is none."""
     project = project_of(call)
     family = await asyncio.to_thread(models.get, call.workspace, call.scope, project, version.model)
-    (about,) = await asyncio.to_thread(details.of, call.workspace, call.scope, project, [family])
+    (about,) = await asyncio.to_thread(details.of, call.workspace, call.scope, project, [family.model])
     return about.tags.get(FAMILY_TAG)
 
 

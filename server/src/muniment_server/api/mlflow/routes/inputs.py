@@ -13,7 +13,7 @@ from muniment_server.api.mlflow.routes.runs import refused, run_of
 from muniment_server.api.mlflow.translate import filters
 from muniment_server.api.mlflow.translate.inputs import new_input
 from muniment_server.api.mlflow.translate.places import Place
-from muniment_server.api.mlflow.translate.runs import OUTPUT
+from muniment_server.api.mlflow.translate.runs import OUTPUT, USED
 from muniment_server.api.mlflow.wire import checks
 from muniment_server.api.mlflow.wire.exchange import Endpoint, Given, project_of
 from muniment_server.api.mlflow.wire.message import INT64, STRING, STRINGS, many, one
@@ -31,8 +31,8 @@ async def log_inputs(call: Call, given: Given) -> dict[str, Any]:
     checks.check_run_id(given.get("run_id", ""))
     run = run_of(given)
     new = [new_input(item) for item in given.get("datasets", [])]
-    models = [_model(item) for item in given.get("models", [])]
-    await _commit(call, run, inputs.log(call.workspace, call.scope, project_of(call), run, new, models))
+    models = {_model(item): {"model_id": item["model_id"]} for item in given.get("models", [])}
+    await _commit(call, run, inputs.log(call.workspace, call.scope, project_of(call), run, new, models, USED))
     return {}
 
 

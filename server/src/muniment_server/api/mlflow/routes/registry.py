@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from muniment.model.errors import Conflict, InvalidInput, NotFound
+from muniment.model.errors import Conflict, NotFound
 from muniment.model.mlflow import FACET
 from muniment.model.model import Model, ModelChange, NewModel
-from muniment.model.search import PAGE_LIMIT, Page, Query
+from muniment.model.search import PAGE_LIMIT, Query
 from muniment_server.api.mlflow.routes.experiments import TAG
 from muniment_server.api.mlflow.translate import registry as translate
 from muniment_server.api.mlflow.translate import registryfilters
@@ -26,6 +26,7 @@ from muniment_server.api.routing import Call
 from muniment_server.policy.access import Permission
 from muniment_server.services import models, records, registry, search
 from muniment_server.services.references import LATEST
+from muniment_server.services.registry import Standing
 
 T = TypeVar("T")
 PAGE, PAGES_LIMIT = 100, 1_000
@@ -57,12 +58,12 @@ def _taken(name: str) -> Refusal:
 
 
 async def _answer(call: Call, model: Model) -> dict[str, Any]:
-    return {"registered_model": (await _told(call, [model]))[0]}
+    (standing,) = await _standing(call, [model])
+    return {"registered_model": translate.model(standing)}
 
 
-async def _told(call: Call, found: list[Model]) -> list[dict[str, Any]]:
-    standing = await asyncio.to_thread(registry.standing, call.workspace, call.scope, project_of(call), found, FACET)
-    return [translate.model(one) for one in standing]
+async def _standing(call: Call, found: list[Model]) -> list[Standing]:
+    return await asyncio.to_thread(registry.standing, call.workspace, call.scope, project_of(call), found, FACET)
 
 
 async def asked(call: Call, name: str, function: Callable[..., T], *rest: Any) -> T:
@@ -135,7 +136,7 @@ async def search_registered_models(call: Call, given: Given) -> dict[str, Any]:
             kind="model", where=where, order_by=[f"name {'DESC' if order[0].descending else 'ASC'}"], limit=limit,
             page=page_token,
         )  # fmt: skip
-        page = await searched(call, query)
+        page = await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
         found, token = page.models, page.next
     else:
         every = await everything(call, Query(kind="model", where=where), "models")
@@ -145,20 +146,13 @@ async def search_registered_models(call: Call, given: Given) -> dict[str, Any]:
             "changed": lambda model: changed[model.id],
         }
         found, token = paged(sorted_by(every, order, named), page_token, limit)
-    answer: dict[str, Any] = {"registered_models": await _told(call, found)} if found else {}
+    answer: dict[str, Any] = {}
+    if found:
+        standing = await _standing(call, found)
+        answer["registered_models"] = [translate.model(translate.by_stage(one)) for one in standing]
     if token is not None and limit:
         answer["next_page_token"] = token
     return answer
-
-
-async def searched(call: Call, query: Query) -> Page:
-    """A page of a search, whose token a client may have made up."""
-    try:
-        return await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
-    except InvalidInput as error:
-        if error.field == "page":
-            raise invalid(f"Invalid page token: {error.message}") from None
-        raise
 
 
 async def everything(call: Call, query: Query, field: str) -> list[Any]:
@@ -203,9 +197,7 @@ async def get_latest_versions(call: Call, given: Given) -> dict[str, Any]:
     """The latest version in each stage, or in those that are asked for."""
     found = await _named(call, given["name"])
     stages = {translate.stage(stage) for stage in given.get("stages", [])}
-    (standing,) = await asyncio.to_thread(
-        registry.standing, call.workspace, call.scope, project_of(call), [found], FACET
-    )  # fmt: skip
+    (standing,) = await _standing(call, [found])
     listed = [
         translate.version(version) for version in standing.youngest if not stages or version.version.stage in stages
     ]

@@ -77,16 +77,6 @@ async def create_workspace(call: Call, given: Given) -> Sent:
     return Sent(201, msgspec.json.encode({"workspace": _workspace(made)}))
 
 
-async def refuse_workspace_change(call: Call, given: Given) -> Any:
-    """Refuse to change or delete a project."""
-    del given
-    raise Refusal(
-        "NOT_IMPLEMENTED",
-        f"Workspace '{call.path['workspace']}' is a project of Muniment, which is never deleted; "
-        "PATCH /v1/projects/{project} changes its description.",
-    )
-
-
 ENDPOINTS = [
     Endpoint(
         method="GET", path="/server-info", handler=get_server_info, permission=Permission.PUBLIC, prefixes=TRACKING_3
@@ -100,14 +90,6 @@ ENDPOINTS = [
     ),
     Endpoint(
         method="GET", path="/workspaces/{workspace}", handler=get_workspace, permission=Permission.READ,
-        prefixes=TRACKING_3,
-    ),
-    Endpoint(
-        method="PATCH", path="/workspaces/{workspace}", handler=refuse_workspace_change, permission=Permission.ADMIN,
-        prefixes=TRACKING_3,
-    ),
-    Endpoint(
-        method="DELETE", path="/workspaces/{workspace}", handler=refuse_workspace_change, permission=Permission.ADMIN,
         prefixes=TRACKING_3,
     ),
 ]  # fmt: skip

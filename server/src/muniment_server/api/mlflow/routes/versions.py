@@ -23,7 +23,6 @@ from muniment_server.api.mlflow.routes.registry import (
     everything,
     paged,
     record_tags,
-    searched,
     sorted_by,
     tag,
 )
@@ -37,7 +36,7 @@ from muniment_server.api.mlflow.wire.message import BOOL, INT64, STRING, STRINGS
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
 from muniment_server.api.routing import Call
 from muniment_server.policy.access import Permission
-from muniment_server.services import details, models, registry
+from muniment_server.services import details, models, registry, search
 from muniment_server.services.references import LATEST
 from muniment_server.services.registry import Version
 
@@ -155,8 +154,8 @@ async def _before(call: Call, given: Given, said: sources.Source) -> Version:
 
 async def _meant(call: Call, name: str, said: sources.Source) -> Version:
     if said.stage is not None:
-        stage = translate.stage(said.stage)
         model = await asked(call, name, registry.named)
+        stage = translate.stage(said.stage)
         (standing,) = await asyncio.to_thread(
             registry.standing, call.workspace, call.scope, project_of(call), [model], FACET
         )  # fmt: skip
@@ -320,7 +319,7 @@ async def _page(call: Call, query: Query, limit: int, token: str | None) -> tupl
     found: list[ModelVersion] = []
     query = msgspec.structs.replace(query, page=token, limit=min(limit, PAGE_LIMIT))
     while True:
-        page = await searched(call, query)
+        page = await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
         found.extend(page.model_versions)
         if page.next is None or len(found) >= limit:
             return found, page.next

@@ -259,6 +259,8 @@ def _registry_value(word: tuple[str, str], entity: str, key: str, op: str, spoke
             return int(spelling[1:-1] if sort == "text" else spelling)
         except ValueError:
             raise invalid(f"Invalid value for numeric attribute '{name}': {spelling}") from None
+    if op in {"IN", "NOT IN"}:
+        return _list(sort, spelling, entity, key, spoken)
     if entity == "attribute" and sort == "number":
         raise invalid(
             f"Only the '{{'last_updated_timestamp', {', '.join(map(repr, spoken.numbers))}, 'creation_timestamp'}}' "

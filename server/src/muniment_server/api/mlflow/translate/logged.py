@@ -156,7 +156,10 @@ def measured(run: str, given: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def points(found: Version) -> list[Point]:
     """All that was measured of a logged model, in the order in which it came; what was said twice once."""
-    return list(dict.fromkeys(_points(found)))
+    said: dict[tuple[str, Point], Point] = {}
+    for point in _points(found):  # NaN equals nothing, itself included, but its spelling does
+        said.setdefault((str(point.value), msgspec.structs.replace(point, value=0.0)), point)
+    return list(said.values())
 
 
 def _points(found: Version) -> Iterator[Point]:

@@ -103,6 +103,12 @@ def model(standing: Standing) -> dict[str, Any]:
     return made
 
 
+def by_stage(standing: Standing) -> Standing:
+    """The same with the latest versions by the names of their stages, as a search tells them."""
+    youngest = sorted(standing.youngest, key=lambda one: STAGE_NAMES[one.version.stage])
+    return msgspec.structs.replace(standing, youngest=youngest)
+
+
 def version(found: Version, *, aliases: bool = True) -> dict[str, Any]:
     """A version of a registered model."""
     one, said = found.version, found.details.facets.get(FACET, {})

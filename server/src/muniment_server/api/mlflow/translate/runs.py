@@ -27,6 +27,8 @@ from muniment_server.services.details import RunDetails, Used
 
 OUTPUT = f"{FACET}.output/"
 """How the names of facets begin that say at which step a run logged a model."""
+USED = f"{FACET}.used/"
+"""How the names of facets begin that say that a run read a logged model which it made itself."""
 INPUT = f"{FACET}.input/"
 """How the names of facets begin that keep the tags of a dataset that a run used, but for the one that is its role."""
 
@@ -106,8 +108,9 @@ def to_mlflow(found: RunData, place: Place, details: RunDetails) -> dict[str, An
         first = {used.version.id: used for used in reversed(details.datasets)}  # one for each version, the first role
         shown = [used for used in details.datasets if first[used.version.id] is used]
         inputs["dataset_inputs"] = [_dataset_input(used, details.facets) for used in shown]
-    if details.models:
-        inputs["model_inputs"] = [{"model_id": model_id(model)} for model in details.models]
+    own = [said["model_id"] for name, said in details.facets.items() if name.startswith(USED)]
+    if details.models or own:
+        inputs["model_inputs"] = [{"model_id": model} for model in (*map(model_id, details.models), *own)]
     outputs = [
         {"model_id": said["model_id"], "step": said["step"]}
         for name, said in details.facets.items()

@@ -109,8 +109,8 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _given(endpoint: Endpoint, call: Call) -> Given:
-    asked = endpoint.method == "GET" and (call.query or not call.body)
-    if asked or endpoint.streams or not endpoint.message:
+    bare = endpoint.method in {"GET", "DELETE"} and not call.body  # clients send such requests without a media type
+    if (call.query and endpoint.method == "GET") or bare or endpoint.streams or not endpoint.message:
         document = of_query(call.query, endpoint.message)
     else:
         document = document_of(call.body, call.headers.get("content-type", ""))

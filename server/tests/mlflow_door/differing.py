@@ -52,6 +52,15 @@ def _only_at(*keys: str) -> Holds:
     )
 
 
+def _only_rows(pair: Pair) -> bool:
+    """Whether the same rows come in another order."""
+    return _sorted(pair.theirs.body) == _sorted(pair.ours.body)
+
+
+def _sorted(body: Any) -> list[str]:
+    return sorted(map(repr, body.get("runs", []))) if isinstance(body, dict) else []
+
+
 def _same_but_words(pair: Pair) -> bool:
     return (pair.theirs.status, _said(pair.theirs, "error_code")) == (pair.ours.status, pair.code)
 
@@ -65,7 +74,7 @@ def _asks(pair: Pair) -> str:
 _SYNTAX = (
     *("Invalid clause", "Invalid comparison", "Invalid comparator", "Invalid order", "Invalid attribute key"),
     *("Invalid entity", "Invalid identifier", "Invalid filter", "Expected", "Parameter value", "While parsing"),
-    *("Search filter", "Invalid value for numeric attribute", "run_id can be compared", "artifact_uri can be compared"),
+    *("Search filter", "Invalid value for numeric attribute"),
 )
 
 KNOWN: dict[str, Holds] = {
@@ -78,10 +87,7 @@ KNOWN: dict[str, Holds] = {
     "A path or a method that is none is an error like every other one here, theirs is a page of its framework": (
         lambda pair: pair.theirs.body == "<page>" and 400 <= pair.ours.status < 502
     ),
-    "Other products' endpoints say so": lambda pair: (
-        pair.ours.status == 501 or (pair.case == "another product's" and pair.ours.status == 404)
-    ),
-    "Of itself each server tells what it is": _case("the server"),
+    "Other products' endpoints say so": lambda pair: pair.ours.status == 501,
     "Their database trips over what it was given; we say what is wrong with it, or do what was meant": lambda pair: (
         _said(pair.theirs, "error_code") == "BAD_REQUEST" and not _said(pair.theirs, "message")
     ),
@@ -102,16 +108,71 @@ KNOWN: dict[str, Holds] = {
         _only_at("start_time", "end_time")
     ),
     "A run always has its name, as a tag too": _case("delete-tag: the name"),
-    "A folder has no bytes, so there is no such file; theirs is a wrong request": lambda pair: (
-        _begins("No such artifact: ")(pair) and "refers to a directory" in str(pair.theirs.body)
+    "A name, a key and a page are not empty": lambda pair: (
+        pair.ours.status == 400 and ("must not be empty" in pair.words or "must be a positive integer" in pair.words)
     ),
-    "Runs and logged models have artifacts, and nobody else": lambda pair: "; this server keeps the art" in pair.words,
-    "A path that leads elsewhere on some machine, or that none can keep, is refused": lambda pair: (
-        pair.words == "Invalid path" or pair.words.startswith("path must ")
+    "A tag of an experiment that is given twice counts once, as it does for models": _case("create with a tag twice"),
+    "Where NaN meets numbers at one step theirs takes it for nought, ours for the least": (
+        _case("NaN and numbers at a step")
     ),
-    "A deleted run is not written to": lambda pair: pair.words.endswith("Current state is deleted."),
-    "A range that cannot be read is none, and one that is not there is an error like others": _case("ranges"),
-    "HEAD is not answered": lambda pair: pair.call.method == "HEAD",
+    "Numbers that Python reads and their parser does not are stored by theirs as 0 at the hour 0": (
+        _case("values that are no numbers")
+    ),
+    "An id is given back as it came": _case("delete the first experiment of a name with blanks"),
+    "A rename touches a model, not its versions": _only_at("last_updated_timestamp"),
+    "A DELETE may name the record in its query too": _case("delete: none"),
+    "An alias that is a number means a version": lambda pair: "means a version already" in pair.words,
+    "What may be the source of a version is said in words of our own": lambda pair: (
+        pair.call.path == "model-versions/create" and _same_but_words(pair)
+    ),
+    "A model that is none is not kept as an input or an output": lambda pair: (
+        pair.call.path in {"runs/log-inputs", "runs/outputs"} and pair.code == "RESOURCE_DOES_NOT_EXIST"
+    ),
+    "What is deleted is not changed": lambda pair: (
+        pair.theirs.status == 200
+        and (pair.words.startswith("Logged model with ID") or "Current state is deleted" in pair.words)
+    ),
+    "A backslash before % or _ in a pattern makes it a plain letter": lambda pair: "\\%" in _asks(pair),
+    "Strings of a list may stand beside each other, and a number may have a sign": lambda pair: (
+        "('$r1' '$r2')" in _asks(pair) or "+1" in _asks(pair)
+    ),
+    "What runs can be filtered by they can be sorted by": lambda pair: "Run name" in _asks(pair),
+    "Params that are numbers are sorted as numbers": lambda pair: (
+        "param" in _asks(pair) and _only_rows(pair) and "order_by" in str(pair.call.body)
+    ),
+    "A run's id and its artifacts' place are compared as a whole": _begins("run_id can be", "artifact_uri can be"),
+    "Infinity is kept as it is, and is not the largest number": lambda pair: "e308" in _asks(pair),
+    "NaN is no JSON": lambda pair: pair.call.path.endswith("history-bulk") and "nan" in str(pair.theirs.body),
+    "Whatever a dataset was used for is kept, whenever it is said": _case("inputs", "inputs: the same twice"),
+    "A dataset has a kind": _case("inputs: no source_type"),
+    "Each dataset on which a model was measured has a latest value": lambda pair: (
+        pair.call.path == "logged-models/search" and "models" not in pair.theirs.body and "acc" in str(pair.ours.body)
+    ),
+    "A page's token that is of another filter begins anew": lambda pair: _said(pair.theirs, "message").startswith(
+        "Filter string in the page token"
+    ),
+    "A file's name is sent as RFC 6266 wants it": lambda pair: (
+        (pair.theirs.status, pair.theirs.body) == (pair.ours.status, pair.ours.body)
+        and set(pair.theirs.headers) == set(pair.ours.headers)
+        and {name for name in pair.theirs.headers if pair.theirs.headers[name] != pair.ours.headers[name]}
+        == {"content-disposition"}
+    ),
+    "A folder is no file: 404, for which load_model waits": lambda pair: (
+        _said(pair.theirs, "detail").startswith("Artifact path refers to a directory") and pair.ours.status == 404
+    ),
+    "Artifacts are those of runs and models, nothing lies beside them": _begins("No such artifact: '"),
+    "A path with a backslash, an empty part or a line's end is refused": lambda pair: (
+        pair.ours.status == 400 and pair.words.startswith(("Invalid path", "path must be parts joined"))
+    ),
+    "A range that cannot be read is no range, one that is not there is an error like others": _case("ranges"),
+    "The kind of a body is not spelled in letters of a size": _case("content types"),
+    "A body of a GET is read by the same rule as every other": _case("a GET with a body of another type"),
+    "Projects stand where MLflow has workspaces": _case("workspaces"),
+    "The server says what it is and can": _case("the server"),
+    "A dataset without a source is the one that is known by its name and digest": _case("inputs: no source"),
+    "An id that is missing is shown as nothing": lambda pair: "id=None" in _said(pair.theirs, "message"),
+    "There are no routes for OPTIONS and HEAD": lambda pair: pair.call.method in {"OPTIONS", "HEAD"},
+    "A trace is no record here": lambda pair: pair.call.path == "/v1/traces",
 }
 """Reasons, and what they are reasons for."""
 

@@ -98,6 +98,8 @@ def test_a_registered_version_is_no_logged_model(ask: Asking) -> None:
     ask.version("risk", run_link="http://x")
     (record,) = ask.found("model_version")
     assert ask.refused("GET", f"logged-models/m-{record['id']}")[0] == 404
+    ask.ours("PUT", f"records/{record['id']}/facets/mlflow", {"value": {"status": "x"}})
+    assert ask.refused("GET", f"logged-models/m-{record['id']}")[0] == 404
 
 
 def test_finalizing_reads_what_the_files_say(ask: Asking) -> None:

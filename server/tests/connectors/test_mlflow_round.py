@@ -64,16 +64,17 @@ def test_what_mlflow_cannot_have_is_told_and_keeps_nothing_else(
     workspace: Workspace, empty_server: str, tmp_path: Path
 ) -> None:
     owner = workspace.owner_scope
-    new = NewRun(experiment="odd", name="odd", params={"fine": 1, "not <this>": 2})
+    new = NewRun(experiment="odd", name="odd", params={"fine": 1, "not <this>": 2, "long": "x" * 6_001})
     workspace.writer.write(experiments.create(workspace, owner, DEFAULT_PROJECT, NewExperiment(name="odd")))
     run = workspace.writer.write(runs.create(workspace, owner, DEFAULT_PROJECT, new))
     points = NewPoints(series=["loss"], value=[1.0, "Infinity", "NaN"], step=[1, 2, 3], timestamp=[1, 2, 3])
     workspace.writer.write(metrics.log(workspace, owner, DEFAULT_PROJECT, run.id, points))
     done = sent(workspace, empty_server)
-    assert done.refused == {"params": 1}
-    assert "not <this>" in done.refusals[0].where
+    assert done.refused == {"params": 2}
+    assert "6,001 characters" in done.refusals[0].detail
+    assert "not <this>" in done.refusals[1].where
     back = told(tmp_path, empty_server)["runs"][run.id]
-    assert back["params"] == {"fine": "1"}
+    assert back["params"] == {"fine": "1", "long": "x" * 6_000}
     assert [value for _, _, value in back["metrics"]["loss"]] == ["1.0", "1.7976931348623157e+308", "nan"]
 
 

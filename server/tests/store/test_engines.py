@@ -176,3 +176,29 @@ def test_a_run_is_found_by_the_name_its_experiment_has_at_that_moment(workspace:
     assert names(workspace, order_by=["experiment.name DESC"]) == ["b", "a"]
     before = Query(where="experiment.name = 'e'", as_of=position - 1)
     assert [found.run.name for found in search.search(workspace, scope, "default", before).runs] == ["a"]
+
+
+@pytest.mark.timeout(120)
+def test_a_group_larger_than_what_a_socket_holds_is_committed(workspace: Workspace) -> None:
+    store = workspace.store
+    insert = f"INSERT INTO large VALUES ({'?, ?' if store.is_sqlite else '%s, %s'})"
+
+    def add(*numbers: int, length: int = 1) -> None:
+        with store.write() as connection, store.at_once(connection):
+            for number in numbers:
+                connection.connection.cursor().execute(insert, (number, "x" * length))
+
+    with store.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE large (number INTEGER PRIMARY KEY, text TEXT)")
+    add(1, length=5_000_000)
+    add(*range(2, 10), length=1_000_000)
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        add(10, 1, 11)
+    add(12)
+    with store.read() as connection:
+        found = connection.execute(sa.text("SELECT number, length(text) AS length FROM large")).all()
+    assert {row.number: row.length for row in found} == {
+        1: 5_000_000,
+        **dict.fromkeys(range(2, 10), 1_000_000),
+        12: 1,
+    }

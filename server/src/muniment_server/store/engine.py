@@ -12,7 +12,7 @@ import select
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -98,14 +98,19 @@ class Store:
         """
         transaction = connection.get_transaction()
         assert transaction is not None
-        raw: Any = connection.connection.driver_connection
-        with nullcontext() if self.is_sqlite else raw.pipeline():
+        if self.is_sqlite:
             yield
-            try:
-                transaction.commit()
-            except BaseException:
-                transaction.rollback()
-                raise
+        else:
+            raw: Any = connection.connection.driver_connection
+            with raw.pipeline():
+                yield
+                # its own commit() would wait for the answer before all of a large group is sent, and so for ever
+                raw.execute("COMMIT", prepare=False)
+        try:
+            transaction.commit()  # on PostgreSQL it sends nothing: the driver sees that it is done
+        except BaseException:
+            transaction.rollback()
+            raise
 
     def reclaim(self) -> None:
         """Give free pages of a SQLite file back to the disk, some at a time; PostgreSQL does it by itself."""

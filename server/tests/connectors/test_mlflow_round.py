@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from robustness.server import Server
+
 from connectors.conftest import told, with_mlflow
 from connectors.test_mlflow_import import brought, of, silent
 from muniment.model.experiment import NewExperiment
@@ -40,6 +42,21 @@ def test_a_round_trip_loses_nothing(
     again = sent(workspace, empty_server)
     assert (again.new, again.refused) == ({}, {})
     assert told(tmp_path, empty_server) == back
+
+
+def test_mlflows_client_is_told_the_same_by_our_server(
+    store_url: str, trust_folder: Path, database: Path, recorded_told: dict[str, Any], tmp_path: Path
+) -> None:
+    workspace = Workspace(store_url, trust=trust_folder)
+    brought(workspace, of(database))
+    workspace.close()
+    with Server(store_url, trust_folder, tmp_path / "log").start() as serving:
+        here = told(tmp_path, f"http://127.0.0.1:{serving.port}")
+        serving.stop()
+    odd = [run for run, one in recorded_told["runs"].items() if one["info"][4] and one["info"][4] < one["info"][3]]
+    assert len(odd) == 1  # a run that ended before it began ends here when it began
+    here["runs"][odd[0]]["info"][4] = recorded_told["runs"][odd[0]]["info"][4]
+    assert here == recorded_told
 
 
 def test_what_has_come_since_is_sent_next_time(

@@ -114,6 +114,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "mlflow_delete_files": {},
     "mlflow_list_artifacts": {"run_id": ID},
     "mlflow_get_run_file": {"run_id": ID, "path": "a"},
+    "mlflow_get_version_file": {"name": "m", "version": "1", "path": "a"},
     "mlflow_upload_run_file": {"run_id": ID, "path": "a"},
     "mlflow_get_server_info": {},
     "mlflow_list_workspaces": {},

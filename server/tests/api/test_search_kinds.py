@@ -51,6 +51,12 @@ def test_versions_by_their_owner_alias_and_tags(world: World) -> None:
     assert [item["version"] for item in found(world, "model_version", "model.alias = 'champion'")] == [3]
     assert [item["version"] for item in found(world, "model_version", "model.alias = 'champion'", as_of=before)] == [2]
     assert [item["version"] for item in found(world, "model_version", "version BETWEEN 2 AND 3")] == [2, 3]
+    gone = door.head()
+    door("PATCH", f"{BASE}/models/risk", {"lifecycle": "deleted"})
+    assert found(world, "model_version", "model.lifecycle = 'active' AND model.name = 'risk'") == []
+    assert len(found(world, "model_version", "model.lifecycle = 'deleted'")) == 5
+    assert len(found(world, "model_version", "model.lifecycle = 'active' AND model.name = 'risk'", as_of=gone)) == 5
+    door("PATCH", f"{BASE}/models/risk", {"lifecycle": "active"})
     run = world.runs["leads"]
     assert [item["version"] for item in found(world, "model_version", f"run = '{run}'")] == [4]
     versions = found(world, "dataset_version", "dataset.name = 'customers' AND digest IS NOT NULL")
@@ -87,7 +93,7 @@ def test_pages_of_other_kinds_go_on(world: World) -> None:
     ("kind", "where", "order"),
     [
         ("model", "metrics.auc > 1", []),
-        ("run", "dataset.digest = 'x'", []),
+        ("run", "dataset.license = 'x'", []),
         ("model_version", "version = '3'", []),
         ("run", "", ["dataset.name"]),
         ("dataset", "model.name = 'x'", []),

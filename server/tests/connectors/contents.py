@@ -23,7 +23,8 @@ def of(workspace: Workspace, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
         page = search.search(workspace, scope, project, Query(kind=kind, lifecycle="any", limit=10_000))
         assert page.next is None
         found[kind] = getattr(page, f"{kind}s")
-    names = {one.id: one.name for kind in ("experiment", "dataset", "model") for one in found[kind]}
+    names = {one.id: one.name for kind in ("experiment", "dataset") for one in found[kind]}
+    names |= {one.id: _named(one.name, names) for one in found["model"]}
     for kind in ("dataset", "model"):
         for version in found[f"{kind}_version"]:
             at = getattr(version, "digest", None) or version.version
@@ -37,7 +38,7 @@ def of(workspace: Workspace, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
             document = _named({**msgspec.to_builtins(record), "position": 0, "created_at": ""}, names)
             about = {
                 "record": {**document, "id": names.get(record.id, record.id)},
-                "tags": records.tags_of(workspace, scope, project, record.id).tags,
+                "tags": _named(records.tags_of(workspace, scope, project, record.id).tags, names),
                 "facets": _named(msgspec.to_builtins(facets.of_record(workspace, scope, project, record.id)), names),
                 "names": [name.name for name in othernames.of_record(workspace, scope, project, record.id).names],
             }
@@ -47,6 +48,11 @@ def of(workspace: Workspace, project: str = DEFAULT_PROJECT) -> dict[str, Any]:
                 about["aliases"] = models.get(workspace, scope, project, record.id).aliases
             made[kind][names.get(record.id, record.id)] = about
     made["links"] = _links(workspace, project, names)
+    page = search.search(workspace, scope, project, Query(kind="evaluation", limit=10_000))
+    made["evaluations"] = {
+        one.id: _named([one.model_version, one.dataset_version, one.run, one.metrics], names)
+        for one in page.evaluations
+    }
     return made
 
 

@@ -96,8 +96,11 @@ def logged_model(one: Any, names: dict[str, str], ids: dict[str, str]) -> dict[s
 
 
 def model(one: Any) -> dict[str, Any]:
-    aliases = {alias: str(at) for alias, at in one.aliases.items()}
-    return {"description": one.description or "", "tags": one.tags, "aliases": aliases}
+    return {
+        "description": one.description or "",
+        "tags": one.tags,
+        "aliases": {alias: str(at) for alias, at in one.aliases.items()},
+    }
 
 
 def version(one: Any, ids: dict[str, str]) -> dict[str, Any]:

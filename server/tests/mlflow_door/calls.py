@@ -22,7 +22,7 @@ API = "/api/2.0/mlflow/"
 RECENT_MS = 3_600_000
 """An integer this near to now is an hour that the server read from its clock."""
 _NAME = re.compile(r"\$([a-z]\w*)")
-_GENERATED = re.compile(r"[a-z]+-[a-z]+-\d{1,4}|run-[0-9a-f]{8}")
+_GENERATED = re.compile(r"[a-z]+-[a-z]+-\d{1,4}|(?:run|model)-[0-9a-f]{8}")
 _TIMES = (
     ("creation_time", "last_update_time"),
     ("creation_timestamp", "last_updated_timestamp"),
@@ -35,9 +35,10 @@ _BEFORE_ID = (
 )
 """What stands before the number of an experiment in a message, where other numbers stand too."""
 _UNORDERED = {"tags", "params", "aliases", "dataset_inputs", "model_inputs", "model_outputs"}
-"""Lists that MLflow's server selects without an order."""
+"""Lists that MLflow's server selects without an order; so are a run's metrics, but not a metric's history."""
 _SHOWN = ("content-type", "content-disposition", "content-range", "retry-after", "allow")
 _NEW = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f])")
+_LOCATION = re.compile(r"mlflow-artifacts:/[1-9]\d*(?=/|$)")
 NONE = "0123456789abcdef0123456789abcdef"
 """The id of no run and, behind ``m-``, of no model."""
 NOWHERE = "987654321"
@@ -184,6 +185,8 @@ class Player:
         """A value with names for ids, and no hour."""
         if isinstance(value, dict):
             said = {self._plain(name): self._plain(item, name) for name, item in value.items()}
+            if key == "data" and "metrics" in said:
+                said["metrics"].sort(key=json.dumps)
             for made, touched in _TIMES:
                 if value.get(made) is not None and value.get(made) == value.get(touched):
                     said[touched] = "<created>"
@@ -213,6 +216,7 @@ class Player:
                 value = re.sub(rf":/{known}(?=/|$)", f":/${name}", value)
         if key in _ROUTE_IDS and value.isdigit() and value not in {"0", NOWHERE}:
             return "<new>"
+        value = _LOCATION.sub("mlflow-artifacts:/<new>", value)
         return _NEW.sub(lambda match: match[0] if match[0] == NONE else "<new>", value)
 
 

@@ -239,3 +239,53 @@ def test_a_project_has_its_own(door: Door) -> None:
     assert (header.status, header.body) == (200, b"churn")
     record = door.raw("GET", f"/v1/projects/churn/records/{other}/artifacts/a")
     assert record.body == b"churn"
+
+
+def test_a_models_files_never_change(door: Door) -> None:
+    run = door.run()
+    made = door("POST", f"{API}/logged-models", {"experiment_id": "0", "name": "m", "source_run_id": run})[1]["model"]
+    model = made["info"]["model_id"]
+    root = f"0/models/{model}/artifacts"
+    assert made["info"]["artifact_uri"] == f"mlflow-artifacts:/{root}"
+    door.put(f"{root}/MLmodel", b"first")
+    door.put(f"{root}/MLmodel", b"first")
+    status, refusal = door("PUT", f"{PROXY}/{root}/MLmodel", "other")
+    assert (status, refusal["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert model in refusal["message"]
+    status, refusal = door("DELETE", f"{PROXY}/{root}/MLmodel")
+    assert (status, refusal["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert door("DELETE", f"{PROXY}/{root}/none") == (200, {})
+    assert door.raw("GET", f"{PROXY}/{root}/MLmodel").body == b"first"
+    assert door.listed(root) == [("MLmodel", 5)]
+    record = f"/v1/projects/default/records/{model.removeprefix('m-')}/artifacts/MLmodel"
+    assert door.raw("GET", record).body == b"first"
+    for path in (f"1/models/{model}/artifacts/a", f"0/{model.removeprefix('m-')}/artifacts/a"):
+        assert door("PUT", f"{PROXY}/{path}", "x")[0] == 404
+
+
+def test_a_registered_versions_files_are_those_of_its_source(door: Door) -> None:
+    run = door.run()
+    door.put(f"0/{run}/artifacts/sub/a.txt", b"of the run")
+    model = door("POST", f"{API}/logged-models", {"experiment_id": "0", "name": "m", "source_run_id": run})[1]["model"]
+    door.put(f"0/models/{model['info']['model_id']}/artifacts/a.txt", b"of the model")
+    assert door("POST", f"{API}/registered-models/create", {"name": "r"})[0] == 200
+    sources = [
+        f"mlflow-artifacts:/0/{run}/artifacts/sub", f"runs:/{run}/sub", f"runs:/{run}/m",
+        f"models:/{model['info']['model_id']}", "s3://bucket/far",
+    ]  # fmt: skip
+    for source in sources:
+        said = (
+            {"run_id": run, "model_id": model["info"]["model_id"]} if source.startswith("models:") else {"run_id": run}
+        )
+        status, answer = door("POST", f"{API}/model-versions/create", {"name": "r", "source": source, **said})
+        assert status == 200, answer
+    found = [door.raw("GET", f"/model-versions/get-artifact?name=r&version={at}&path=a.txt") for at in range(1, 6)]
+    assert [one.body for one in found[:4]] == [b"of the run", b"of the run", b"of the model", b"of the model"]
+    refusal = json.loads(found[4].body)
+    assert (found[4].status, refusal["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "s3://bucket/far" in refusal["message"]
+    for query, status in (
+        ("name=r&version=1&path=none", 404), ("name=r&version=1&path=../x", 400), ("name=r&version=1", 400),
+        ("name=r&version=9&path=a.txt", 404), ("name=none&version=1&path=a.txt", 404),
+    ):  # fmt: skip
+        assert door.raw("GET", f"/model-versions/get-artifact?{query}").status == status, query

@@ -61,7 +61,7 @@ class Catalog(msgspec.Struct):
 
     lives: dict[str, dict[str, Life]] = {}
     links: list[Held] = []
-    """(downstream, upstream) of what was used."""
+    """(downstream, upstream, role) of what was used."""
     aliases: list[Held] = []
     """(model, alias, version)."""
 
@@ -74,8 +74,11 @@ class Catalog(msgspec.Struct):
             if (found := life.at(moment)) and found.record.lifecycle == "active"
         ]  # fmt: skip
         if kind == "run":
-            used = [link.what[1] for link in self.links if link.at(moment) and link.what[0] == own.id]
-            data = [one("dataset_version", key, moment) for key in used]
+            used = [link.what[1:] for link in self.links if link.at(moment) and link.what[0] == own.id]
+            data = [one("dataset_version", key, moment) for key, _ in used]
+            roles = [role for (_, role), found in zip(used, data, strict=True) if found is not None]
+            digests = [found.digest for found in data if found is not None and found.digest is not None]
+            record.relations |= {"dataset.role": roles, "dataset.digest": digests}
             made = {found.record.id for life in kept.lives("model_version").values()
                     if (found := life.at(moment)) and found.record.run == own.id}  # fmt: skip
             judged = [item for item in evaluations if item.model_version in made]
@@ -225,7 +228,8 @@ class Cataloguer:
             self._dataset_version(dataset.id, rng)
 
     def _dataset_version(self, dataset: str, rng: Random) -> None:
-        new = NewDatasetVersion(license=rng.choice((None, "MIT")), rows=rng.choice((None, 0, 2**40)))
+        digest = rng.choice((None, f"x{len(self.kept.lives('dataset_version'))}"))
+        new = NewDatasetVersion(digest=digest, license=rng.choice((None, "MIT")), rows=rng.choice((None, 0, 2**40)))
         self._bear("dataset_version", datasets.create_version(*self.common, dataset, new))
 
     def _model(self, rng: Random) -> None:
@@ -259,11 +263,11 @@ class Cataloguer:
         ]  # fmt: skip
         if held and rng.random() < 0.3:
             gone = rng.choice(held)
-            link = NewLink(upstream=gone.what[1], downstream=gone.what[0], type="used")
+            link = NewLink(upstream=gone.what[1], downstream=gone.what[0], type="used", role=gone.what[2])
             gone.until = self._write(links.remove(*self.common, [link])).position
             return
-        what = (rng.choice(runs), self._any("dataset_version", rng).id)
-        link = NewLink(upstream=what[1], downstream=what[0], type="used")
+        what = (rng.choice(runs), self._any("dataset_version", rng).id, rng.choice(("", "x", "X")))
+        link = NewLink(upstream=what[1], downstream=what[0], type="used", role=what[2])
         made = self._write(links.add(*self.common, [link]))
         if made.changed:
             catalog.links.append(Held(made.position, what))

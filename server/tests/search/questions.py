@@ -132,7 +132,9 @@ def fields(draw: DrawFn, known: Known, *kinds: str) -> Spelled:
         return Field("attribute", name), text
     if kind == "relation":
         name = draw(st.sampled_from(sorted(known.relations)))
-        return Field("relation", name), ".".join([draw(cased(part)) for part in name.split(".")])
+        return Field("relation", known.vocabulary.relations[name].name), ".".join(
+            [draw(cased(part)) for part in name.split(".")]
+        )
     if kind == "score":
         key = draw(st.sampled_from((*METRICS, _NEVER_LOGGED)))
         first = draw(st.sampled_from(("evaluation", *(("metrics", "metric") if known.kind == "evaluation" else ()))))

@@ -57,7 +57,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a model. What it is never changes; where it stands does."""
+    """One version of a model. What it is never changes once it is said; where it stands does."""
 
     id: Id
     model: Id

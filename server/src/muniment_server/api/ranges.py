@@ -12,6 +12,7 @@ from muniment_server.api.routing import Outgoing
 from muniment_server.services import artifacts
 from muniment_server.services.workspace import Workspace
 
+_TOKEN = re.compile(r"[\w!#$&+.^`|~-]+\Z", re.ASCII)
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
@@ -38,7 +39,7 @@ def answer(
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
         "content-security-policy": "sandbox; default-src 'none'",
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "content-disposition": f"attachment; {_filename(name)}",
     }
     if tag in (given.strip() for given in headers.get("if-none-match", "").split(",")):
         return Outgoing(_nothing(), 304, common)
@@ -49,6 +50,10 @@ def answer(
     if status == 206:
         common["content-range"] = f"bytes {first}-{first + length - 1}/{artifact.size}"
     return Outgoing(artifacts.content(workspace, artifact, first, length), status, common)
+
+
+def _filename(name: str) -> str:
+    return f"filename={name}" if _TOKEN.match(name) else f"filename*=UTF-8''{quote(name, safe='')}"
 
 
 async def _nothing() -> AsyncIterator[bytes]:

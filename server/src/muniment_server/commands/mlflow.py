@@ -49,6 +49,7 @@ def bring(
     place: PlaceOption = None,
     trust: TrustOption = None,
     workspace: WorkspaceOption = "default",
+    artifacts: Annotated[bool, typer.Option("--artifacts", help="Bring the bytes of artifacts too.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Look at all of it, not only at what has changed.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -66,7 +67,9 @@ def bring(
     try:
         with _opened(store, place, trust) as opened:
             owner = opened.owner_scope
-            done = _with_bar(lambda report: importing.bring(opened, owner, project, source, report, again=again))
+            done = _with_bar(
+                lambda report: importing.bring(opened, owner, project, source, report, again=again, artifacts=artifacts)
+            )
             keeper.seal(opened)
             keeper.compact(opened)
     finally:
@@ -84,6 +87,7 @@ def take(
     place: PlaceOption = None,
     trust: TrustOption = None,
     workspace: WorkspaceOption = "default",
+    artifacts: Annotated[bool, typer.Option("--artifacts", help="Send the bytes of artifacts too.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Send a project to an MLflow server: all of it that MLflow has a place for.
@@ -100,7 +104,7 @@ def take(
     try:
         with _opened(store, place, trust) as opened:
             holdings = Holdings(opened, opened.owner_scope, project)
-            done = _with_bar(lambda report: exporting.take(holdings, api, report))
+            done = _with_bar(lambda report: exporting.take(holdings, api, report, artifacts=artifacts))
     finally:
         api.close()
     if json:

@@ -55,19 +55,24 @@ class RunPoints(msgspec.Struct, frozen=True):
     id: str
 
 
-def key_names(connection: sa.Connection, project_id: int, numbers: Iterable[int]) -> dict[int, str]:
-    """The names of interned numbers."""
-    wanted = sorted(set(numbers))
-    query = sa.select(keys.c.no, keys.c.name).where(keys.c.project_id == project_id, keys.c.no.in_(wanted))
-    return {row.no: row.name for row in connection.execute(query)}
-
-
 def key_numbers(connection: sa.Connection, project_id: int, names: Iterable[str]) -> dict[str, int]:
     """The interned numbers of those names that have one."""
     query = sa.select(keys.c.no, keys.c.name).where(
         keys.c.project_id == project_id, keys.c.name.in_(sorted(set(names)))
     )
     return {row.name: row.no for row in connection.execute(query)}
+
+
+def key_names(connection: sa.Connection, project_id: int, numbers: Iterable[int]) -> dict[int, str]:
+    """The names of interned numbers, in their order; asked by itself, which is cheaper than with every row."""
+    wanted = sorted(set(numbers))
+    found: dict[int, str] = {}
+    for start in range(0, len(wanted), 10_000):
+        query = sa.select(keys.c.no, keys.c.name).where(
+            keys.c.project_id == project_id, keys.c.no.in_(wanted[start : start + 10_000])
+        )
+        found.update((row.no, row.name) for row in connection.execute(query).all())
+    return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def read_series(

@@ -12,9 +12,10 @@ from muniment.model.errors import Gone, NotFound
 from muniment.model.run import Run, RunData
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, summaries
+from muniment_server.store.points import key_names, key_numbers
 from muniment_server.store.projects import visible
 from muniment_server.store.records import erased
-from muniment_server.store.tables import keys, params, records, runs, tags
+from muniment_server.store.tables import params, records, runs, tags
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -105,19 +106,22 @@ def items(
     """Params or tags of records, by their numbers."""
     if not numbers or (names is not None and not names):
         return {}
-    query = (
-        sa.select(table.c.run, keys.c.name, table.c.value)
-        .join(keys, sa.and_(keys.c.project_id == table.c.project_id, keys.c.no == table.c.key))
-        .where(table.c.project_id == project_id, table.c.run.in_(numbers))
-        .order_by(table.c.run, keys.c.name)
+    query = sa.select(table.c.run, table.c.key, table.c.value).where(
+        table.c.project_id == project_id, table.c.run.in_(numbers)
     )
     if names is not None:
-        query = query.where(keys.c.name.in_(sorted(names)))
+        wanted = key_numbers(connection, project_id, names)
+        if not wanted:
+            return {}
+        query = query.where(table.c.key.in_(sorted(wanted.values())))
     if table is tags:
         query = query.where(current.at(tags, as_of))
     elif as_of is not None:
         query = query.where(table.c.valid_from <= as_of)
+    rows = connection.execute(query).all()
+    spelled = key_names(connection, project_id, {row[1] for row in rows})
+    rank = {number: at for at, number in enumerate(spelled)}
     found: dict[int, dict[str, str]] = {}
-    for run, name, value in connection.execute(query).all():  # by name and row by row it takes twice as long
-        found.setdefault(run, {})[name] = value
+    for run, key, value in sorted(rows, key=lambda row: (row[0], rank[row[1]])):
+        found.setdefault(run, {})[spelled[key]] = value
     return found

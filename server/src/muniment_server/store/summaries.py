@@ -9,9 +9,11 @@ import sqlalchemy as sa
 
 from muniment.model.metric import Summary, to_wire
 from muniment_server.segments.columns import Fold
+from muniment_server.store.points import key_names, key_numbers
 from muniment_server.store.statements import Merging
-from muniment_server.store.tables import keys, summaries
+from muniment_server.store.tables import summaries
 
+_INFINITY = float("inf")
 Row = tuple[Any, ...]
 """A row of the table, in its columns' order."""
 
@@ -90,7 +92,9 @@ def to_summary(
 
 
 def _number(stored: float | None) -> Any:
-    return "NaN" if stored is None else to_wire(stored)
+    if stored is None:
+        return "NaN"
+    return stored if -_INFINITY < stored < _INFINITY else to_wire(stored)
 
 
 def of_runs(
@@ -99,7 +103,10 @@ def of_runs(
     """The current summaries of some runs, by run number and metric name."""
     within: list[sa.ColumnElement[bool]] = [summaries.c.run.in_(list(runs))]
     if names is not None:
-        within.append(keys.c.name.in_(sorted(names)))
+        numbers = key_numbers(connection, project_id, names)
+        if not numbers:
+            return {}
+        within.append(summaries.c.key.in_(sorted(numbers.values())))
     return _found(connection, project_id, within)
 
 
@@ -111,13 +118,11 @@ def of_span(connection: sa.Connection, project_id: int, low: int, high: int) -> 
 def _found(
     connection: sa.Connection, project_id: int, within: list[sa.ColumnElement[bool]]
 ) -> dict[int, dict[str, Summary]]:
-    query = (
-        sa.select(summaries, keys.c.name)
-        .join(keys, sa.and_(keys.c.project_id == summaries.c.project_id, keys.c.no == summaries.c.key))
-        .where(summaries.c.project_id == project_id, *within)
-        .order_by(summaries.c.run, keys.c.name)
-    )
+    query = sa.select(summaries).where(summaries.c.project_id == project_id, *within)
+    rows = connection.execute(query).all()
+    names = key_names(connection, project_id, {row[2] for row in rows})
+    rank = {number: at for at, number in enumerate(names)}
     found: dict[int, dict[str, Summary]] = {}
-    for _, run, _, *columns, name in connection.execute(query):
-        found.setdefault(run, {})[name] = to_summary(*columns)
+    for _, run, key, *columns in sorted(rows, key=lambda row: (row[1], rank[row[2]])):
+        found.setdefault(run, {})[names[key]] = to_summary(*columns)
     return found

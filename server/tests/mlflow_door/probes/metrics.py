@@ -272,4 +272,22 @@ INPUTS = [
     ),
 ]
 
+INPUTS.append(
+    case(
+        "the same name and digest in two experiments",
+        *NEW,
+        post("experiments/create", {"name": "$u-f"}, f="experiment_id"),
+        post("runs/create", {"experiment_id": "$f", "run_name": "other", "start_time": 6}, s="run.info.run_id"),
+        inputs(datasets=[{"dataset": {"name": "$u", "digest": "x", "source_type": "local", "source": "one"}}]),
+        post(
+            "runs/log-inputs",
+            {
+                "run_id": "$s",
+                "datasets": [{"dataset": {"name": "$u", "digest": "x", "source_type": "s3", "source": "two"}}],
+            },
+        ),
+        LOOK,
+        get("runs/get", run_id="$s"),
+    )
+)
 CASES: list[Case] = [*HISTORIES, *INPUTS]

@@ -246,7 +246,7 @@ MANY = (
     batch(
         metrics=[
             metric("acc", 0.5, 1, model_id="$m1"),
-            metric("acc", 0.9, 1, model_id="$m1", dataset_name="d", dataset_digest="x"),
+            metric("acc", 0.9, 2, step=1, model_id="$m1", dataset_name="d", dataset_digest="x"),
         ]
     ),
     call("PATCH", "logged-models/$m1", {"status": "LOGGED_MODEL_READY"}),

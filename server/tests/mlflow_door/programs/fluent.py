@@ -97,7 +97,7 @@ def much() -> dict[str, Any]:
     mlflow.set_system_metrics_sampling_interval(0.1)
     mlflow.set_system_metrics_samples_before_logging(1)
     with mlflow.start_run(log_system_metrics=True) as run:
-        for step in range(2_500):
+        for step in range(600):
             mlflow.log_metric("fast", step / 2, step=step, synchronous=False)
         mlflow.log_params({f"p{at}": at for at in range(130)}, synchronous=False)
         mlflow.flush_async_logging()

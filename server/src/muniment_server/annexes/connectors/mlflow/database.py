@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from muniment.model.errors import InvalidInput
 from muniment_server.annexes.connectors.mlflow import history
+from muniment_server.annexes.connectors.mlflow.files import Folder
 from muniment_server.annexes.connectors.mlflow.shapes import (
     Dataset,
     Experiment,
@@ -24,6 +25,7 @@ from muniment_server.annexes.connectors.mlflow.shapes import (
     LoggedModel,
     ModelLink,
     ModelMetric,
+    Place,
     Portion,
     RegisteredModel,
     Run,
@@ -222,6 +224,10 @@ class Database:
     def points(self, runs: Sequence[Run]) -> Iterable[Portion]:
         """The metric history of some runs."""
         return history.read(self._engine, self.identity, self._columns["metrics"], runs)
+
+    def place(self, of: Run | LoggedModel) -> Place:
+        """Where the artifacts of a run or logged model lie: in a folder of this machine."""
+        return Folder(of.location)
 
     def models(self) -> Iterator[tuple[RegisteredModel, list[Version]]]:
         """All registered models with their versions."""

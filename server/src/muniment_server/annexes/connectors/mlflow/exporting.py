@@ -7,27 +7,27 @@ sends only what is new.
 
 from __future__ import annotations
 
-import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 
 from muniment.model import mlflow
-from muniment.model.errors import Conflict, InvalidInput, MunimentError, NotFound, Unavailable
+from muniment.model.artifact import Attachment
+from muniment.model.errors import InvalidInput, MunimentError, NotFound, Unavailable
+from muniment_server.annexes.connectors.mlflow.files import Proxied
 from muniment_server.annexes.connectors.mlflow.holdings import Holdings, exact
 from muniment_server.annexes.connectors.mlflow.importing import Report
+from muniment_server.annexes.connectors.mlflow.registering import Registering
+from muniment_server.annexes.connectors.mlflow.sending import Tally, There, pairs, tags_of
 from muniment_server.annexes.connectors.mlflow.shapes import (
     Experiment,
     Input,
     LoggedModel,
     ModelMetric,
-    RegisteredModel,
     Run,
-    Version,
 )
 from muniment_server.annexes.connectors.mlflow.wire import Api
 from muniment_server.services.intake import Refused, fingerprint
@@ -38,7 +38,6 @@ POINTS, PAIRS = 1_000, 100
 """Metrics, and params or tags, that one request may have."""
 THREADS = 4
 """Runs that are sent at a time."""
-_PLACED = re.compile(r"(runs:/|models:/m-)([0-9a-f]{32})")
 _LOGGED = {"READY": "LOGGED_MODEL_READY", "UPLOAD_FAILED": "LOGGED_MODEL_UPLOAD_FAILED"}
 
 
@@ -64,41 +63,40 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-KINDS = ("experiments", "runs", "params", "tags", "points", "inputs", "models", "versions", "aliases", "logged models")
+KINDS = (
+    "experiments", "runs", "params", "tags", "points", "inputs", "models", "versions", "aliases", "logged models",
+    "artifacts",
+)  # fmt: skip
 """What is counted, in the order in which it is told."""
 
 
-def take(holdings: Holdings, api: Api, report: Report) -> Exported:
-    """Send everything that a project has and MLflow has a place for."""
+def take(holdings: Holdings, api: Api, report: Report, *, artifacts: bool = False) -> Exported:
+    """Send everything that a project has and MLflow has a place for.
+
+    Args:
+        holdings: the project.
+        api: the server.
+        report: is told how far it is.
+        artifacts: send the bytes of artifacts.
+    """
     began = time.monotonic()
-    exporting = _Export(holdings, api, report)
+    exporting = _Export(holdings, api, report, artifacts=artifacts)
     exporting.everything()
     return Exported(
         target=api.identity, project=holdings.project,
-        found={kind: exporting.found[kind] for kind in KINDS if exporting.found[kind]},
-        new={kind: exporting.new[kind] for kind in KINDS if exporting.new[kind]},
-        refused=dict(exporting.refused), refusals=exporting.refusals, seconds=round(time.monotonic() - began, 3),
+        found={kind: exporting.tally.found[kind] for kind in KINDS if exporting.tally.found[kind]},
+        new={kind: exporting.tally.new[kind] for kind in KINDS if exporting.tally.new[kind]},
+        refused=dict(exporting.tally.refused), refusals=exporting.tally.refusals,
+        seconds=round(time.monotonic() - began, 3),
     )  # fmt: skip
 
 
-class _There(msgspec.Struct):
-    """A run on the server."""
-
-    id: str
-    location: str
-    whole: str = ""
-    deleted: bool = False
-
-
 class _Export:
-    def __init__(self, holdings: Holdings, api: Api, report: Report) -> None:
-        self.holdings, self.api, self.report = holdings, api, report
-        self.found: Counter[str] = Counter()
-        self.new: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.refusals: list[Refused] = []
+    def __init__(self, holdings: Holdings, api: Api, report: Report, *, artifacts: bool) -> None:
+        self.holdings, self.api, self.report, self.artifacts = holdings, api, report, artifacts
+        self.tally = Tally()
         self.experiments: dict[str, str] = {}
-        self.runs: dict[str, _There] = {}
+        self.runs: dict[str, There] = {}
         self.models: dict[str, str] = {}
         """Ids on the server, by those here."""
         self.measured: dict[tuple[str, str, int, int], list[tuple[str, ModelMetric]]] = {}
@@ -120,21 +118,8 @@ class _Export:
                     done += 1
                     self._count(run)
                     self.report("runs", done, len(self.runs))
-        self._send_models()
+        Registering(self.holdings, self.api, self.tally, self.runs, self.models).send()
         self._delete(experiments)
-
-    def _try(self, kind: str, where: str, send: Callable[..., Any], *given: Any) -> bool:
-        """Send something; whether it was taken. What is refused keeps nothing else."""
-        try:
-            send(*given)
-        except Unavailable:
-            raise
-        except MunimentError as error:
-            self.refused[kind] += 1
-            if len(self.refusals) < 1_000:
-                self.refusals.append(Refused(kind=kind, where=where, code=error.code, detail=error.message))
-            return False
-        return True
 
     def _gone(self, path: str, body: dict[str, Any], method: str = "POST") -> None:
         """Delete something that may be deleted."""
@@ -149,37 +134,39 @@ class _Export:
         pages = self.api.pages("experiments/search", "experiments", max_results=1_000, view_type="ALL")
         there = [one for page in pages for one in page]
         named = {one["name"]: one for one in there}
-        tagged = {_tags(one)[ID]: one for one in there if ID in _tags(one)}
+        tagged = {tags_of(one)[ID]: one for one in there if ID in tags_of(one)}
         for one in given:
-            self.found["experiments"] += 1
+            self.tally.found["experiments"] += 1
             where, known = f"experiment {one.name!r}", tagged.get(one.id) or named.get(one.name)
             if known is None:
-                self._try("experiments", where, self._new_experiment, one)
+                self.tally.attempt("experiments", where, self._new_experiment, one)
                 continue
             number = self.experiments[one.id] = known["experiment_id"]
             if known.get("lifecycle_stage") == "deleted" and one.lifecycle == "active":
                 self.api.send("experiments/restore", {"experiment_id": number})
             if known["name"] != one.name:
                 renamed = {"experiment_id": number, "new_name": one.name}
-                self._try("experiments", where, self.api.send, "experiments/update", renamed)
-            has = _tags(known)
+                self.tally.attempt("experiments", where, self.api.send, "experiments/update", renamed)
+            has = tags_of(known)
             for key, value in {**one.tags, ID: one.id}.items():
                 if has.get(key) != value and known.get("lifecycle_stage") != "deleted":
                     tag = {"experiment_id": number, "key": key, "value": value}
-                    self._try("tags", f"{where}: {key!r}", self.api.send, "experiments/set-experiment-tag", tag)
+                    self.tally.attempt(
+                        "tags", f"{where}: {key!r}", self.api.send, "experiments/set-experiment-tag", tag
+                    )
 
     def _new_experiment(self, one: Experiment) -> None:
-        body: dict[str, Any] = {"name": one.name, "tags": _pairs({**one.tags, ID: one.id})}
+        body: dict[str, Any] = {"name": one.name, "tags": pairs({**one.tags, ID: one.id})}
         if one.location:
             body["artifact_location"] = one.location
         self.experiments[one.id] = self.api.send("experiments/create", body)["experiment_id"]
-        self.new["experiments"] += 1
+        self.tally.sent("experiments", 1)
 
     def _delete(self, given: Sequence[Experiment]) -> None:
         for one in given:
             number = self.experiments.get(one.id)
             if one.lifecycle == "deleted" and number is not None:
-                self._try("experiments", f"experiment {one.name!r}: deletion",
+                self.tally.attempt("experiments", f"experiment {one.name!r}: deletion",
                           self._gone, "experiments/delete",
                                                               {"experiment_id": number})  # fmt: skip
 
@@ -195,8 +182,8 @@ class _Export:
         )  # fmt: skip
         for page in pages:
             for one in page:
-                tags, info = _tags(one["data"]), one["info"]
-                self.runs[tags[ID]] = _There(
+                tags, info = tags_of(one["data"]), one["info"]
+                self.runs[tags[ID]] = There(
                     info["run_id"], info.get("artifact_uri", ""), tags.get(WHOLE, ""),
                     info.get("lifecycle_stage") == "deleted",
                 )  # fmt: skip
@@ -212,17 +199,17 @@ class _Export:
             tags[mlflow.PARENT_RUN] = parent.id
         body: dict[str, Any] = {
             "experiment_id": experiment, "run_name": run.name, "user_id": run.user or "",
-            "tags": _pairs({ID: run.id}),
+            "tags": pairs({ID: run.id}),
         }  # fmt: skip
         if run.started is not None:
             body["start_time"] = run.started
 
         def send() -> None:
             info = self.api.send("runs/create", body)["run"]["info"]
-            self.runs[run.id] = _There(info["run_id"], info.get("artifact_uri", ""))
-            self.new["runs"] += 1
+            self.runs[run.id] = There(info["run_id"], info.get("artifact_uri", ""))
+            self.tally.sent("runs", 1)
 
-        self._try("runs", f"run {run.id}", send)
+        self.tally.attempt("runs", f"run {run.id}", send)
 
     def _fill(self, run: Run) -> Run:
         """Send what a run has, unless it is there as a whole."""
@@ -230,21 +217,25 @@ class _Export:
         if there is None:
             return run
         portion = self.holdings.points(run.id)
-        mark = str(fingerprint([run, self._digest_of(portion), sorted(self.models.items()) if run.models_in else []]))
+        kept = self.holdings.artifacts(run.id) if self.artifacts else []
+        read = sorted(self.models.items()) if run.models_in else []
+        files = [(one.path, one.artifact.digest) for one in kept]
+        mark = str(fingerprint([run, self._digest_of(portion), read, files]))
         if there.whole == mark:
             return msgspec.structs.replace(run, points=len(portion.key))
         where = f"run {run.id}"
         if there.deleted:
             self.api.send("runs/restore", {"run_id": there.id})
-        before = sum(self.refused.values())
+        before = sum(self.tally.refused.values())
         self._send_pairs(where, there.id, run)
         self._send_points(where, there.id, run.id, portion)
         self._send_links(where, there.id, run)
+        self._send_files(where, there.location, kept)
         ending: dict[str, Any] = {"run_id": there.id, "run_name": run.name, "status": run.status}
         if run.ended is not None:
             ending["end_time"] = run.ended
-        self._try("runs", f"{where}: its end", self.api.send, "runs/update", ending)
-        if sum(self.refused.values()) == before:
+        self.tally.attempt("runs", f"{where}: its end", self.api.send, "runs/update", ending)
+        if sum(self.tally.refused.values()) == before:
             self.api.send("runs/set-tag", {"run_id": there.id, "key": WHOLE, "value": mark})
         if run.lifecycle == "deleted":
             self.api.send("runs/delete", {"run_id": there.id})
@@ -255,11 +246,11 @@ class _Export:
         return [portion.keys, len(portion.key), int(portion.step.sum()), int(portion.timestamp.sum())]
 
     def _count(self, run: Run) -> None:
-        self.found["runs"] += 1
-        self.found["params"] += len(run.params)
-        self.found["tags"] += len(run.tags)
-        self.found["points"] += run.points or 0
-        self.found["inputs"] += len(run.inputs) + len(run.models_in)
+        self.tally.found["runs"] += 1
+        self.tally.found["params"] += len(run.params)
+        self.tally.found["tags"] += len(run.tags)
+        self.tally.found["points"] += run.points or 0
+        self.tally.found["inputs"] += len(run.inputs) + len(run.models_in)
 
     def _send_pairs(self, where: str, there: str, run: Run) -> None:
         tags = {key: value for key, value in run.tags.items() if key != mlflow.RUN_NAME}
@@ -268,21 +259,21 @@ class _Export:
             tags[mlflow.PARENT_RUN] = parent.id
         for name, given in (("params", run.params), ("tags", tags)):
             for part in _parts(list(given.items()), PAIRS):
-                self._batch(name, where, there, {name: _pairs(dict(part))}, len(part))
+                self._batch(name, where, there, {name: pairs(dict(part))}, len(part))
 
     def _batch(self, kind: str, where: str, there: str, body: dict[str, Any], count: int) -> None:
         """Send a batch; if it is refused, one by one."""
         ((name, items),) = body.items()
         try:
             self.api.send("runs/log-batch", {"run_id": there, name: items})
-            self.new[kind] += count
+            self.tally.sent(kind, count)
         except Unavailable:
             raise
         except MunimentError:
             for item in items:
                 one = {"run_id": there, name: [item]}
-                if self._try(kind, f"{where}: {item['key']!r}", self.api.send, "runs/log-batch", one):
-                    self.new[kind] += 1
+                if self.tally.attempt(kind, f"{where}: {item['key']!r}", self.api.send, "runs/log-batch", one):
+                    self.tally.sent(kind, 1)
 
     def _send_points(self, where: str, there: str, run: str, portion: Any) -> None:
         columns = zip(
@@ -311,12 +302,24 @@ class _Export:
             body["datasets"] = [_input(one) for one in run.inputs]
         if read:
             body["models"] = [{"model_id": model} for model in read]
-        if len(body) > 1 and self._try("inputs", where, self.api.send, "runs/log-inputs", body):
-            self.new["inputs"] += len(run.inputs) + len(read)
+        if len(body) > 1 and self.tally.attempt("inputs", where, self.api.send, "runs/log-inputs", body):
+            self.tally.sent("inputs", len(run.inputs) + len(read))
         wrote = [link for link in run.models_out if link.model in self.models]
         if wrote:
             made = [{"model_id": self.models[link.model], "step": link.step} for link in wrote]
-            self._try("inputs", where, self.api.send, "runs/outputs", {"run_id": there, "models": made})
+            self.tally.attempt("inputs", where, self.api.send, "runs/outputs", {"run_id": there, "models": made})
+
+    def _send_files(self, where: str, location: str, kept: Sequence[Attachment]) -> None:
+        """Send artifacts, if the server takes them in itself."""
+        for one in kept:
+            self.tally.met("artifacts", 1)
+            if self.tally.attempt("artifacts", f"{where}: {one.path}", self._send_file, location, one):
+                self.tally.sent("artifacts", 1)
+
+    def _send_file(self, location: str, one: Attachment) -> None:
+        if not location.startswith("mlflow-artifacts:"):
+            raise InvalidInput(f"the server wants it at {location[:200]}, and takes no artifacts in itself")
+        Proxied(self.api, location).write(one.path, self.holdings.bytes_of(one.artifact))
 
     # models
 
@@ -325,11 +328,11 @@ class _Export:
         for model in self.holdings.logged_models():
             if model.lifecycle == "deleted":  # of which MLflow's API tells nothing, and which it never restores
                 continue
-            self.found["logged models"] += 1
+            self.tally.found["logged models"] += 1
             if model.id in known:
                 self.models[model.id] = known[model.id]
             else:
-                self._try("logged models", f"logged model {model.id}",
+                self.tally.attempt("logged models", f"logged model {model.id}",
                           self._new_logged_model, model)  # fmt: skip
             if model.id in self.models:
                 for metric in model.metrics:
@@ -345,8 +348,8 @@ class _Export:
         try:
             for page in self.api.pages("logged-models/search", "models", experiment_ids=ids, max_results=50):
                 for one in page:
-                    if ID in _tags(one["info"]):
-                        found[_tags(one["info"])[ID]] = one["info"]["model_id"]
+                    if ID in tags_of(one["info"]):
+                        found[tags_of(one["info"])[ID]] = one["info"]["model_id"]
         except NotFound:  # a release before 3 knows none
             return {}
         return found
@@ -357,112 +360,21 @@ class _Export:
             raise InvalidInput("its experiment is not there")
         body: dict[str, Any] = {
             "experiment_id": experiment, "name": model.name,
-            "params": _pairs(model.params), "tags": _pairs({**model.tags, ID: model.id}),
+            "params": pairs(model.params), "tags": pairs({**model.tags, ID: model.id}),
         }  # fmt: skip
         if model.type:
             body["model_type"] = model.type
         if run is not None:
             body["source_run_id"] = run.id
-        made = self.api.send("logged-models", body)["model"]["info"]["model_id"]
-        self.models[model.id] = made
-        self.new["logged models"] += 1
+        info = self.api.send("logged-models", body)["model"]["info"]
+        made = self.models[model.id] = info["model_id"]
+        record = mlflow.version_id(model.id)
+        if self.artifacts and record is not None:
+            self._send_files(f"logged model {model.id}", info.get("artifact_uri", ""), self.holdings.artifacts(record))
+        self.tally.sent("logged models", 1)
         if model.status in _LOGGED:
             ending = {"model_id": made, "status": _LOGGED[model.status]}
             self.api.send(f"logged-models/{made}", ending, "PATCH")
-
-    def _send_models(self) -> None:
-        for model, versions in self.holdings.models():
-            self.found["models"] += 1
-            self.found["versions"] += len(versions)
-            self.found["aliases"] += len(model.aliases)
-            if self._try("models", f"model {model.name!r}", self._new_model, model):
-                self._send_versions(model, versions)
-
-    def _new_model(self, model: RegisteredModel) -> None:
-        try:
-            self.api.send("registered-models/create", {
-                "name": model.name, "description": model.description or "", "tags": _pairs(model.tags),
-            })  # fmt: skip
-            self.new["models"] += 1
-        except Conflict:  # it is there
-            has = self.api.get("registered-models/get", name=model.name)["registered_model"]
-            if (has.get("description") or "") != (model.description or ""):
-                body = {"name": model.name, "description": model.description or ""}
-                self.api.send("registered-models/update", body, "PATCH")
-            for key, value in model.tags.items():
-                if _tags(has).get(key) != value:
-                    self.api.send("registered-models/set-tag", {"name": model.name, "key": key, "value": value})
-
-    def _send_versions(self, model: RegisteredModel, versions: Sequence[Version]) -> None:
-        """Send versions under their own numbers: those in between that are gone are made and deleted."""
-        query = "name = '" + model.name.replace("'", "\\'") + "'"
-        there = {
-            int(one["version"])
-            for page in self.api.got_pages("model-versions/search", "model_versions", filter=query, max_results=10_000)
-            for one in page
-        }
-        next_ = max(there, default=0) + 1
-        for version in sorted(versions, key=lambda one: one.version):
-            where = f"model {model.name!r} version {version.version}"
-            if version.version not in there:
-                while next_ < version.version:
-                    next_ = self._gap(model.name) + 1
-                if self._try("versions", where, self._new_version, version):
-                    self.new["versions"] += 1
-                    next_ = version.version + 1
-        has = self.api.get("registered-models/get", name=model.name)["registered_model"]
-        known = {one["alias"]: int(one["version"]) for one in has.get("aliases", [])}
-        for alias, number in model.aliases.items():
-            body = {"name": model.name, "alias": alias, "version": str(number)}
-            if known.get(alias) != number and self._try(
-                "aliases",
-                f"model {model.name!r}: alias {alias!r}",
-                self.api.send,
-                "registered-models/alias",
-                body,
-            ):
-                self.new["aliases"] += 1  # fmt: skip
-
-    def _gap(self, model: str) -> int:
-        made = self.api.send("model-versions/create", {"name": model, "source": "s3://muniment/gone"})["model_version"]
-        self.api.send("model-versions/delete", {"name": model, "version": made["version"]}, "DELETE")
-        return int(made["version"])
-
-    def _new_version(self, version: Version) -> None:
-        run = self.runs.get(version.run or "")
-        body: dict[str, Any] = {
-            "name": version.name, "source": self._placed(version.source), "tags": _pairs(version.tags),
-            "description": version.description or "", "run_link": version.run_link,
-        }  # fmt: skip
-        if run is not None:
-            body["run_id"] = run.id
-        made = self.api.send("model-versions/create", body)["model_version"]
-        if int(made["version"]) != version.version:
-            self.api.send("model-versions/delete", {"name": version.name, "version": made["version"]}, "DELETE")
-            raise InvalidInput(f"the server numbered it {made['version']}; there is a later one already")
-        if version.stage != "None":
-            stage = {"name": version.name, "version": str(version.version), "stage": version.stage}
-            self.api.send("model-versions/transition-stage", {**stage, "archive_existing_versions": False})
-
-    def _placed(self, source: str) -> str:
-        """A place that names a run or logged model by its id here, with the id that it has there."""
-
-        def there(found: re.Match[str]) -> str:
-            run = self.runs.get(found[2])
-            if found[1] == "runs:/":
-                return found[0] if run is None else f"runs:/{run.id}"
-            return f"models:/{self.models.get(mlflow.model_id(found[2]), mlflow.model_id(found[2]))}"
-
-        return _PLACED.sub(there, source)
-
-
-def _tags(given: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of something, as the API lists them."""
-    return {tag["key"]: tag.get("value", "") for tag in given.get("tags", [])}
-
-
-def _pairs(given: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"key": key, "value": value} for key, value in given.items()]
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -476,4 +388,4 @@ def _input(given: Input) -> dict[str, Any]:
         "name": dataset.name, "digest": dataset.digest, "source_type": dataset.source_type, "source": dataset.source,
         "schema": dataset.schema, "profile": dataset.profile,
     }  # fmt: skip
-    return {"dataset": {name: value for name, value in said.items() if value}, "tags": _pairs(given.tags)}
+    return {"dataset": {name: value for name, value in said.items() if value}, "tags": pairs(given.tags)}

@@ -13,9 +13,11 @@ import msgspec
 import numpy as np
 
 from muniment.model import mlflow
+from muniment.model.artifact import Artifact, Attachment
 from muniment.model.model import ModelVersion
 from muniment.model.run import RunData
 from muniment.model.search import Query
+from muniment_server.annexes.connectors.mlflow import files
 from muniment_server.annexes.connectors.mlflow.shapes import (
     Dataset,
     Experiment,
@@ -28,7 +30,8 @@ from muniment_server.annexes.connectors.mlflow.shapes import (
     Run,
     Version,
 )
-from muniment_server.annexes.connectors.mlflow.steps import INPUT, OUTPUT, READ
+from muniment_server.annexes.connectors.mlflow.steps import INPUT, OUTPUT, USED
+from muniment_server.annexes.connectors.mlflow.translate import METRICS, STATUS
 from muniment_server.policy.access import Scope
 from muniment_server.services import details, metrics, models, records, search
 from muniment_server.services.details import RunDetails, Used
@@ -100,6 +103,14 @@ class Holdings:
             np.concatenate([np.empty(0, np.float64), *(one.value for one in series)]),
         )  # fmt: skip
 
+    def artifacts(self, record: str) -> list[Attachment]:
+        """The artifacts of a run, or of the version that is a logged model."""
+        return files.of_record(self.workspace, self.scope, self.project, record)
+
+    def bytes_of(self, artifact: Artifact) -> Iterator[bytes]:
+        """The bytes of an artifact, in pieces."""
+        return files.pieces_of(self.workspace, artifact)
+
     def models(self) -> Iterator[tuple[RegisteredModel, list[Version]]]:
         """All models that are no families of logged models, with their versions; without deleted ones."""
         for model in (one for page in self._found("model", "name") for one in page if one.lifecycle == "active"):
@@ -112,16 +123,17 @@ class Holdings:
             aliases = {name: number for name, number in sorted(found.aliases.items()) if number in numbers}
             yield (
                 RegisteredModel(name=model.name, description=model.description, tags=tags, aliases=aliases),
-                [self._version(model.name, one, said) for one, said in self._about(versions)],
+                [self._version(model.name, one, facets) for one, facets in self._about(versions)],
             )
 
     def _about(self, versions: list[ModelVersion]) -> Iterator[tuple[ModelVersion, dict[str, Any]]]:
-        """Versions with their facets."""
+        """Versions with their facets by name."""
         about = details.of(self.workspace, self.scope, self.project, versions, mlflow.FACET)
         for one, detail in zip(versions, about, strict=True):
-            yield one, detail.facets.get(mlflow.FACET, {})
+            yield one, detail.facets
 
-    def _version(self, model: str, one: ModelVersion, said: Mapping[str, Any]) -> Version:
+    def _version(self, model: str, one: ModelVersion, facets: Mapping[str, Any]) -> Version:
+        said = facets.get(mlflow.FACET, {})
         return Version(
             name=model, version=one.version, description=one.description, stage=mlflow.STAGE_NAMES[one.stage],
             source=one.uri or "", run=one.run or said.get("run_id"), run_link=said.get("run_link", ""),
@@ -136,25 +148,23 @@ class Holdings:
             if experiment is None:
                 continue
             kept = models.get(self.workspace, self.scope, self.project, model.id).versions
-            for one, said in self._about([one for one in kept if one.lifecycle != "erased"]):
-                name = said.get("name") or model.name.partition("/")[2]
-                found.append(_logged_model(one, said, experiment, name, self._tags(one.id)))
+            for one, facets in self._about([one for one in kept if one.lifecycle != "erased"]):
+                found.append(_logged_model(one, facets, experiment, model.name, self._tags(one.id)))
         yield from sorted(found, key=lambda one: (one.created or 0, one.id))
 
 
 def _run(found: RunData, about: RunDetails) -> Run:
     run, said = found.run, about.facets.get(mlflow.FACET, {})
-    others = {(one["name"], one["digest"]): one for one in said.get("datasets", [])}
     started = None if run.started_at is None else mlflow.milliseconds(run.started_at)
     ended = None if run.ended_at is None else mlflow.milliseconds(run.ended_at)
     return Run(
         id=run.id, experiment=run.experiment, name=run.name, user=run.user, status=mlflow.STATUSES[run.state],
         started=said.get("start_time", started), ended=said.get("end_time", ended), lifecycle=run.lifecycle,
         location=said.get("artifact_uri", ""), params=found.params, tags=found.tags,
-        inputs=[_input(used, about.facets, others) for used in about.datasets],
+        inputs=[_input(used, about.facets) for used in about.datasets],
         models_in=[
             *(ModelLink(model=mlflow.model_id(model)) for model in about.models),
-            *(ModelLink(model=name.removeprefix(READ)) for name in about.facets if name.startswith(READ)),
+            *(ModelLink(model=one["model_id"]) for name, one in about.facets.items() if name.startswith(USED)),
         ],
         models_out=[
             ModelLink(model=one["model_id"], step=one.get("step", 0))
@@ -163,9 +173,9 @@ def _run(found: RunData, about: RunDetails) -> Run:
     )  # fmt: skip
 
 
-def _input(used: Used, facets: Mapping[str, Any], others: Mapping[tuple[str, str], Any]) -> Input:
+def _input(used: Used, facets: Mapping[str, Any]) -> Input:
     digest = used.version.digest or used.version.version
-    said = others.get((used.dataset.name, digest)) or used.facets.get(mlflow.FACET) or _described(used)
+    said = facets.get(f"{mlflow.FACET}/{used.version.id}") or used.facets.get(mlflow.FACET) or _described(used)
     tags = {mlflow.CONTEXT: used.role} if used.role else {}
     return Input(
         dataset=Dataset(
@@ -190,20 +200,23 @@ def _described(used: Used) -> dict[str, str]:
 
 
 def _logged_model(
-    one: ModelVersion, said: Mapping[str, Any], experiment: str, name: str, tags: dict[str, str]
+    one: ModelVersion, facets: Mapping[str, Any], experiment: str, family: str, tags: dict[str, str]
 ) -> LoggedModel:
+    said = facets.get(mlflow.FACET, {})
     return LoggedModel(
-        id=mlflow.model_id(one.id), experiment=experiment, name=name, location=one.uri or "",
-        created=said.get("creation_time"), status=said.get("status", "READY"),
-        status_message=said.get("status_message", ""), lifecycle=one.lifecycle, type=said.get("model_type", ""),
-        run=one.run or said.get("run_id", ""), params=said.get("params", {}), tags=tags,
+        id=mlflow.model_id(one.id), experiment=experiment, name=said.get("name") or family.partition("/")[2],
+        location=one.uri or "", created=said.get("creation_time", mlflow.milliseconds(one.created_at)),
+        status=said.get("status", "READY").removeprefix(STATUS), status_message=said.get("status_message", ""),
+        lifecycle=one.lifecycle, type=said.get("model_type", ""), run=one.run or said.get("source_run_id", ""),
+        params=said.get("params", {}), tags=tags,
         metrics=[
             ModelMetric(
-                key=metric["key"], value=metric["value"], timestamp=metric["timestamp"], step=metric.get("step", 0),
-                run=metric.get("run_id", ""), dataset_name=metric.get("dataset_name"),
-                dataset_digest=metric.get("dataset_digest"),
+                key=point["key"], value=point["value"], timestamp=point["timestamp"], step=point.get("step", 0),
+                run=measured["run_id"], dataset_name=point.get("dataset_name"),
+                dataset_digest=point.get("dataset_digest"),
             )
-            for metric in said.get("metrics", [])
+            for name, measured in facets.items() if name.startswith(METRICS)
+            for point in measured["points"]
         ],
     )  # fmt: skip
 

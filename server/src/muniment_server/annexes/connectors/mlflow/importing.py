@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from muniment.model import mlflow
-from muniment.model.errors import InvalidInput, MunimentError
+from muniment.model.errors import InvalidInput, MunimentError, Unavailable
 from muniment.model.names import check_name
-from muniment_server.annexes.connectors.mlflow import models, series, steps, translate
+from muniment_server.annexes.connectors.mlflow import files, models, series, steps, translate
 from muniment_server.annexes.connectors.mlflow.shapes import LoggedModel, Portion, Run, Source
 from muniment_server.policy.access import Scope
 from muniment_server.services import metrics
@@ -65,7 +65,14 @@ KINDS = (
 
 
 def bring(
-    workspace: Workspace, scope: Scope, project: str, source: Source, report: Report, *, again: bool = False
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    source: Source,
+    report: Report,
+    *,
+    again: bool = False,
+    artifacts: bool = False,
 ) -> Imported:
     """Bring everything that a source has into a project; what is there already stays as it is.
 
@@ -76,9 +83,10 @@ def bring(
         source: where from.
         report: is told how far it is.
         again: look at what has not changed too.
+        artifacts: bring the bytes of artifacts.
     """
     began = time.monotonic()
-    importing = _Import(workspace, scope, project, source, report, again=again)
+    importing = _Import(workspace, scope, project, source, report, again=again, artifacts=artifacts)
     try:
         importing.everything()
     finally:
@@ -94,16 +102,22 @@ def bring(
 
 class _Import:
     def __init__(
-        self, workspace: Workspace, scope: Scope, project: str, source: Source, report: Report, *, again: bool
+        self,
+        workspace: Workspace,
+        scope: Scope,
+        project: str,
+        source: Source,
+        report: Report,
+        *,
+        again: bool,
+        artifacts: bool,
     ) -> None:
         self.workspace, self.scope, self.project, self.source, self.report = workspace, scope, project, source, report
         self.intake = Intake(workspace, scope, project, f"mlflow:{source.identity}")
-        self.again = again
+        self.again, self.artifacts = again, artifacts
         self.found: Counter[str] = Counter()
         self._experiments: dict[str, str] = {}
         """The ids that experiments have here, by those that they have there."""
-        self._names: dict[str, str] = {}
-        """The names of experiments, by their ids there."""
         self._seen: set[str] = set()
         """Runs that are here."""
         self._last: list[Bundle] = []
@@ -139,6 +153,9 @@ class _Import:
             if self._total is None:
                 self.report("runs", began, runs or None)
         self._bring_models()
+        if self.artifacts:
+            self._settle()
+            self._bring_artifacts()
         self._write(self._last)
         self._settle()
 
@@ -153,7 +170,6 @@ class _Import:
         marks = self.intake.marks([f"experiment {one.id}" for one in given])
         bundles = []
         for one in given:
-            self._names[one.id] = one.name
             self.found["experiments"] += 1
             self.found["experiment tags"] += len(one.tags)
             mark = fingerprint([RELEASE, one])
@@ -293,7 +309,46 @@ class _Import:
         experiment = self._experiments.get(model.experiment)
         if experiment is None:
             raise InvalidInput(f"its experiment {model.experiment} was not taken in")
-        return models.of_logged_model(model, (experiment, self._names[model.experiment]))
+        return models.of_logged_model(model, experiment)
+
+    # artifacts
+
+    def _bring_artifacts(self) -> None:
+        """Bring the files of runs and logged models that are not deleted."""
+        done = 0
+        for page in self.source.runs():
+            for run in page:
+                if run.id in self._seen and run.lifecycle == "active":
+                    self._bring_files(f"run {run.id}", run.id, run)
+                done += 1
+                self.report("artifacts", done, None)
+        for models_ in self.source.logged_models():
+            for model in models_:
+                version = mlflow.version_id(model.id)
+                if version is not None and model.lifecycle == "active" and model.experiment in self._experiments:
+                    self._bring_files(f"logged model {model.id}", version, model)
+
+    def _bring_files(self, where: str, record: str, of: Run | LoggedModel) -> None:
+        name = f"artifacts of {where}"
+        try:
+            place = self.source.place(of)
+            found = place.files()
+        except (MunimentError, OSError) as error:
+            self.intake.refuse(name, "artifacts", where, _said(error))
+            return
+        self.found["artifacts"] += len(found)
+        mark = fingerprint([RELEASE, of.location, found])
+        if not self._is_news(self.intake.marks([name]).get(name), mark, of.lifecycle):
+            return
+        for file in found:
+            try:
+                news = files.bring(self.workspace, self.scope, self.project, record, place, file)
+                self.intake.new["artifacts"] += news
+            except Unavailable:
+                raise
+            except (MunimentError, OSError) as error:
+                self.intake.refuse(name, "artifacts", f"{where}: {file.path}", _said(error))
+        self.intake.write([Bundle(name, [steps.of_brought(name, record, of.location)], mark=mark)])
 
     # points
 
@@ -326,3 +381,7 @@ class _Import:
         if before:
             self.intake.refuse(where, "points", where, InvalidInput(f"{before:,} points have times before 1970"))
         return kept
+
+
+def _said(error: Exception) -> MunimentError:
+    return error if isinstance(error, MunimentError) else InvalidInput(str(error))

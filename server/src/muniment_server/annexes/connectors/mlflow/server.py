@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from muniment.model.errors import NotFound
+from muniment_server.annexes.connectors.mlflow.files import Folder, OfRun, Proxied
 from muniment_server.annexes.connectors.mlflow.shapes import (
     Dataset,
     Experiment,
@@ -23,6 +24,7 @@ from muniment_server.annexes.connectors.mlflow.shapes import (
     LoggedModel,
     ModelLink,
     ModelMetric,
+    Place,
     Portion,
     RegisteredModel,
     Run,
@@ -129,6 +131,12 @@ class Server:
     def _history(self, run: str, key: str) -> list[Any]:
         pages = self.api.got_pages("metrics/get-history", "metrics", run_id=run, metric_key=key, max_results=HISTORY)
         return [point for page in pages for point in page]
+
+    def place(self, of: Run | LoggedModel) -> Place:
+        """Where the artifacts of a run or logged model lie: the server gives them out."""
+        if isinstance(of, Run):
+            return OfRun(self.api, of.id)
+        return Proxied(self.api, of.location) if of.location.startswith("mlflow-artifacts:") else Folder(of.location)
 
     def models(self) -> Iterator[tuple[RegisteredModel, list[Version]]]:
         """All registered models with their versions."""

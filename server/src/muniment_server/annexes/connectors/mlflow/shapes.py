@@ -166,6 +166,32 @@ class Portion(msgspec.Struct, frozen=True):
     broken: list[str] = []
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a run or logged model.
+
+    Attributes:
+        path: below its root.
+        size: bytes.
+        changed: when, in nanoseconds, where that can be said.
+    """
+
+    path: str
+    size: int
+    changed: int = 0
+
+
+class Place(Protocol):
+    """Where the files of a run or logged model lie."""
+
+    def files(self) -> list[File]:
+        """All files, by path."""
+        ...
+
+    def read(self, file: File) -> Iterator[bytes]:
+        """The bytes of a file, in pieces."""
+        ...
+
+
 class Source(Protocol):
     """Where MLflow's history is read from."""
 
@@ -200,6 +226,14 @@ class Source(Protocol):
 
     def logged_models(self) -> Iterator[list[LoggedModel]]:
         """All logged models, deleted ones included, in pages."""
+        ...
+
+    def place(self, of: Run | LoggedModel) -> Place:
+        """Where the artifacts of a run or logged model lie.
+
+        Raises:
+            InvalidInput: where this source cannot read.
+        """
         ...
 
     def close(self) -> None:

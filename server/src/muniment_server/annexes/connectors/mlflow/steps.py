@@ -14,16 +14,18 @@ from muniment.model.experiment import NewExperiment
 from muniment.model.othername import spelled
 from muniment.model.run import NewRun, RunChange
 from muniment_server.annexes.connectors.mlflow import translate
-from muniment_server.annexes.connectors.mlflow.shapes import Dataset, Experiment, Input, Run
+from muniment_server.annexes.connectors.mlflow.shapes import Experiment, Input, Run
 from muniment_server.services import datasets, experiments, facets, metrics, mirrors, records, runs
 from muniment_server.services.intake import Bundle, Intake, Step
 from muniment_server.store.draft import Draft
 from muniment_server.store.expecting import Expected
 from muniment_server.store.repeats import PointsBatch
 
-OUTPUT, INPUT, READ = f"{mlflow.FACET}.output/", f"{mlflow.FACET}.input/", f"{mlflow.FACET}.read/"
+OUTPUT, INPUT, USED = f"{mlflow.FACET}.output/", f"{mlflow.FACET}.input/", f"{mlflow.FACET}.used/"
 """How the names of facets of runs begin: at which step one logged a model, the tags of a dataset that one used, and
 a model that one read without a link to say so."""
+PLACE, BROUGHT = "artifact_uri", "brought_from"
+"""What the facet of a record says of its artifacts: where they are, or where they were before they were brought."""
 ITEMS = 5_000
 """Params or tags in one step."""
 
@@ -146,16 +148,39 @@ def _parts(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield part
 
 
-def facet(where: str, value: dict[str, Any], record: Callable[[Draft], str]) -> Step:
+def facet(where: str, value: dict[str, Any], record: Callable[[Draft], str], name: str = mlflow.FACET) -> Step:
     """What is kept of a record word for word, if it is anything."""
 
     def act(draft: Draft) -> int:
         if value:
-            facets.check_facet(mlflow.FACET, value)
-            facets.set_facet_in(draft, record(draft), mlflow.FACET, value)
+            facets.check_facet(name, value)
+            facets.set_facet_in(draft, record(draft), name, _placed(draft, record(draft), value))
         return 0
 
     return Step("facets", where, act)
+
+
+def _placed(draft: Draft, record: str, value: dict[str, Any]) -> dict[str, Any]:
+    """A facet that says where artifacts are; if they were brought here, where they came from."""
+    held = draft.find_any(record)
+    kept = None if held is None else draft.belonging("facets", held, mlflow.FACET)
+    if kept is None or kept["value"].get(BROUGHT) != value.get(PLACE):
+        return value
+    return {BROUGHT if name == PLACE else name: said for name, said in value.items()}
+
+
+def of_brought(name: str, record: str, location: str) -> Step:
+    """That the artifacts of a record, which lay at a location, are here."""
+
+    def act(draft: Draft) -> int:
+        held = draft.find_any(record)
+        kept = None if held is None else draft.belonging("facets", held, mlflow.FACET)
+        value = {key: said for key, said in (kept or {}).get("value", {}).items() if key != PLACE}
+        if location:
+            facets.set_facet_in(draft, record, mlflow.FACET, {**value, BROUGHT: location})
+        return 0
+
+    return Step("artifacts", name, act)
 
 
 def _input(where: str, run: str, given: Input) -> Step:
@@ -170,40 +195,28 @@ def _input(where: str, run: str, given: Input) -> Step:
         tags = {key: value for key, value in given.tags.items() if key != mlflow.CONTEXT}
         if tags:
             facets.set_facet_in(draft, run, f"{INPUT}{version.record.id}", dict(tags))
+        kept = draft.belonging("facets", version, mlflow.FACET)
+        if kept is None or kept["value"] != said:  # another run has said it otherwise
+            facets.set_facet_in(draft, run, f"{mlflow.FACET}/{version.record.id}", said)
         return int(mirrors.used_in(draft, version, run, translate.role_of(given.tags)))
 
     return Step("inputs", f"{where}: dataset {given.dataset.name!r}", act)
 
 
 def _run_facet(where: str, given: Run) -> Step:
-    """What is kept of a run word for word: datasets too that another experiment says otherwise."""
+    """What is kept of a run word for word, and at which steps it wrote models."""
 
     def act(draft: Draft) -> int:
         value = translate.run_facet(given)
-        others = [
-            {"name": item.dataset.name, "digest": item.dataset.digest, **translate.dataset_facet(item.dataset)}
-            for item in given.inputs
-            if _kept(draft, item.dataset) != translate.dataset_facet(item.dataset)
-        ]
-        if others:
-            value["datasets"] = others
         if value:
             facets.check_facet(mlflow.FACET, value)
-            facets.set_facet_in(draft, given.id, mlflow.FACET, value)
+            facets.set_facet_in(draft, given.id, mlflow.FACET, _placed(draft, given.id, value))
         for link in given.models_out:
             name = f"{OUTPUT}{mlflow.version_id(link.model) or link.model}"
             facets.set_facet_in(draft, given.id, name, {"model_id": link.model, "step": link.step})
         return 0
 
     return Step("facets", where, act)
-
-
-def _kept(draft: Draft, dataset: Dataset) -> Any:
-    """The facet of a dataset's version."""
-    owner = draft.find_named("dataset", "default", dataset.name)
-    version = None if owner is None else draft.find_digest(owner.record.id, dataset.digest)
-    facet = None if version is None else draft.belonging("facets", version, mlflow.FACET)
-    return None if facet is None else facet["value"]
 
 
 def of_model_input(run: str, model: str) -> Step:
@@ -217,7 +230,8 @@ def of_model_input(run: str, model: str) -> Step:
                 return int(mirrors.used_in(draft, held, run, ""))
             except InvalidInput:  # MLflow notes a model's metrics as read by the run that made it
                 pass
-        return int(facets.set_facet_in(draft, run, f"{READ}{model}", {}).changed)
+        name = f"{USED}{found or model}"
+        return int(facets.set_facet_in(draft, run, name, {"model_id": model}).changed)
 
     return Step("inputs", f"run {run}: model {model}", act)
 

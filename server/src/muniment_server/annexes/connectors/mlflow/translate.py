@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from muniment.model import mlflow
 from muniment.model.dataset import NewDataset, NewDatasetVersion
 from muniment.model.errors import InvalidInput
+from muniment.model.metric import WireNumber, to_wire
 from muniment.model.model import NewModel, NewModelVersion
 from muniment.model.othername import OtherName
 from muniment.model.run import TERMINAL, NewRun
@@ -18,6 +20,12 @@ from muniment_server.annexes.connectors.mlflow.shapes import (
     Run,
     Version,
 )
+
+STATUS = "LOGGED_MODEL_"
+"""How the names of the states of logged models begin in MLflow's API."""
+METRICS = f"{mlflow.FACET}.metrics/"
+"""How the names of facets of logged models begin that keep what a run measured."""
+_LOGGED = re.compile(r"models:/(m-[0-9a-f]{32})(?:/|\Z)")
 
 
 def experiment_name(identity: str, experiment: str) -> OtherName:
@@ -118,12 +126,19 @@ def version_of(given: Version) -> NewModelVersion:
     )  # fmt: skip
 
 
-def version_facet(given: Version) -> dict[str, Any]:
-    """What is kept of a version word for word."""
+def version_facet(given: Version, *, known_run: bool) -> dict[str, Any]:
+    """What is kept of a version word for word.
+
+    Args:
+        given: the version.
+        known_run: whether its run is here, and linked.
+    """
+    logged = _LOGGED.match(given.source)
     return _said({
         "creation_time": given.created, "last_updated_time": given.updated, "user_id": given.user,
-        "run_id": given.run, "run_link": given.run_link, "status": given.status,
-        "status_message": given.status_message,
+        "run_id": None if known_run else given.run, "run_link": given.run_link,
+        "model_id": None if logged is None else logged[1],
+        "version_status": None if given.status == "READY" else given.status, "status_message": given.status_message,
         "storage_location": None if given.location == given.source else given.location,
     })  # fmt: skip
 
@@ -141,24 +156,42 @@ def logged_model_of(given: LoggedModel) -> NewModelVersion:
     return NewModelVersion(id=found, run=run, uri=given.location or None)
 
 
-def logged_model_facet(given: LoggedModel) -> dict[str, Any]:
-    """What is kept of a logged model word for word."""
-    said = _said({
-        "name": given.name, "creation_time": given.created, "last_updated_time": given.updated,
-        "status": given.status, "status_message": given.status_message, "model_type": given.type, "run_id": given.run,
-    })  # fmt: skip
-    if given.params:
-        said["params"] = given.params
-    if given.metrics:
-        order = sorted(given.metrics, key=lambda one: (one.key, one.step, one.timestamp, one.run, str(one.value)))
-        said["metrics"] = [
-            _said({
-                "key": one.key, "value": one.value, "timestamp": one.timestamp, "step": one.step, "run_id": one.run,
-                "dataset_name": one.dataset_name, "dataset_digest": one.dataset_digest,
-            })
-            for one in order
-        ]  # fmt: skip
-    return said
+def logged_model_facet(given: LoggedModel, experiment: str) -> dict[str, Any]:
+    """What is kept of a logged model word for word.
+
+    Args:
+        given: the logged model.
+        experiment: the id of its experiment here.
+    """
+    return {
+        "name": given.name, "model_type": given.type, "status": STATUS + given.status, "experiment": experiment,
+        "source_run_id": given.run, "params": given.params,
+        **_said({
+            "creation_time": given.created, "last_updated_time": given.updated, "artifact_uri": given.location,
+            "status_message": given.status_message,
+        }),
+    }  # fmt: skip
+
+
+def measured(given: LoggedModel) -> dict[str, dict[str, Any]]:
+    """What is kept of a logged model's metrics: a document for each run that measured it, by the run's id."""
+    order = sorted(given.metrics, key=lambda one: (one.key, one.step, one.timestamp, str(one.value)))
+    found: dict[str, dict[str, Any]] = {}
+    for one in order:
+        said = _said({"dataset_name": one.dataset_name, "dataset_digest": one.dataset_digest})
+        point = {"key": one.key, "value": one.value, "timestamp": one.timestamp, "step": one.step, **said}
+        found.setdefault(one.run, {"run_id": one.run, "points": []})["points"].append(point)
+    return found
+
+
+def evaluated(given: LoggedModel) -> dict[tuple[str, str, str], dict[str, WireNumber]]:
+    """What runs measured of a logged model on datasets: the latest of each metric, by run, dataset and its digest."""
+    found: dict[tuple[str, str, str], dict[str, WireNumber]] = {}
+    for one in sorted(given.metrics, key=lambda one: (one.step, one.timestamp)):
+        if one.dataset_name and one.dataset_digest:
+            on = one.run, one.dataset_name, one.dataset_digest
+            found.setdefault(on, {})[one.key] = to_wire(float(one.value))
+    return found
 
 
 def _said(given: dict[str, Any]) -> dict[str, Any]:

@@ -47,12 +47,12 @@ class Api:
         """Close the connections."""
         self._pool.clear()
 
-    def get(self, path: str, **query: Any) -> dict[str, Any]:
+    def get(self, path: str, /, **query: Any) -> dict[str, Any]:
         """Ask for something."""
         given = urlencode({name: value for name, value in query.items() if value is not None})
         return self._decoded(self._asked("GET", f"{_API}{path}?{given}", again=True))
 
-    def search(self, path: str, **body: Any) -> dict[str, Any]:
+    def search(self, path: str, /, **body: Any) -> dict[str, Any]:
         """Ask for something with a body; it is asked again if the server fails."""
         return self._decoded(self._asked("POST", _API + path, body, again=True))
 
@@ -60,7 +60,7 @@ class Api:
         """Change something."""
         return self._decoded(self._asked(method, _API + path, body))
 
-    def pages(self, path: str, name: str, **body: Any) -> Iterator[list[Any]]:
+    def pages(self, path: str, name: str, /, **body: Any) -> Iterator[list[Any]]:
         """The pages of a search with a body.
 
         Args:
@@ -76,7 +76,7 @@ class Api:
             if not token:
                 return
 
-    def got_pages(self, path: str, name: str, **query: Any) -> Iterator[list[Any]]:
+    def got_pages(self, path: str, name: str, /, **query: Any) -> Iterator[list[Any]]:
         """The pages of a search without a body, as `pages`."""
         token = None
         while True:

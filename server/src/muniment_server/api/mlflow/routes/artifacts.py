@@ -9,10 +9,11 @@ from muniment.model.errors import Conflict, Gone, InvalidInput, MunimentError, N
 from muniment.model.mlflow import FACET, FAMILY_TAG, model_id
 from muniment.model.model import ModelVersion
 from muniment.model.run import Run
-from muniment_server.api.mlflow.routes import numbers
+from muniment_server.api.mlflow.routes import logged, models, numbers, versions
 from muniment_server.api.mlflow.routes.runs import run_of
 from muniment_server.api.mlflow.translate import artifacts as translate
 from muniment_server.api.mlflow.translate import runs as spelling
+from muniment_server.api.mlflow.translate import sources
 from muniment_server.api.mlflow.translate.artifacts import Spot
 from muniment_server.api.mlflow.wire.exchange import ARTIFACTS, Endpoint, Given, project_of
 from muniment_server.api.mlflow.wire.message import STRING
@@ -20,7 +21,7 @@ from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
 from muniment_server.api.ranges import answer
 from muniment_server.api.routing import Call, Outgoing, Sent
 from muniment_server.policy.access import Permission
-from muniment_server.services import artifacts, details, folders, models
+from muniment_server.services import artifacts, details, folders, records
 
 _LAYOUT = (
     "this server keeps the artifacts of runs and logged models: {experiment id}/{run id}/artifacts/… and "
@@ -81,9 +82,7 @@ async def _addresses(call: Call, record: Run | ModelVersion) -> list[str]:
 
 async def _experiment(call: Call, version: ModelVersion) -> str | None:
     """The id of the experiment of a logged model; None if it is a version that is none."""
-    project = project_of(call)
-    family = await asyncio.to_thread(models.get, call.workspace, call.scope, project, version.model)
-    (about,) = await asyncio.to_thread(details.of, call.workspace, call.scope, project, [family.model])
+    about = await asyncio.to_thread(records.tags_of, call.workspace, call.scope, project_of(call), version.model)
     return about.tags.get(FAMILY_TAG)
 
 
@@ -240,9 +239,37 @@ async def get_run_file(call: Call, given: Given) -> Outgoing:
     """The bytes of a file of a run, or a range of them, for a browser."""
     if "path" not in given:
         raise invalid("Missing value for required parameter 'path'.")
+    if not (given.get("run_id") or given.get("run_uuid")):
+        raise missing("Run with id=None not found")
     record = await _run(call, run_of(given))
     rest = translate.plain(_safe(given["path"]))
     shown = f"{translate.inside(await _kept_here(call, record))}/{rest}"
+    if await _entries(call, record, rest):
+        raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'")
+    return await _poured(call, record, rest, shown)
+
+
+async def get_version_file(call: Call, given: Given) -> Outgoing:
+    """The bytes of a file of a registered version, or a range of them, for a browser."""
+    if "path" not in given:
+        raise invalid("Missing value for required parameter 'path'.")
+    path = translate.plain(_safe(given["path"]))
+    uri = (await versions.get_model_version_download_uri(call, given))["artifact_uri"]
+    here, record, folder = translate.inside(uri), None, ""
+    if here is not None:
+        spot, record = await _at(call, here)
+        folder = spot.rest
+    elif sources.scheme_of(uri) == "runs":
+        run, folder = sources.run_of(uri), sources.path_of(uri)
+        made = await logged.of_run(call, run, folder)
+        record, folder = (await _run(call, run), folder) if made is None else (made.version, "")
+    elif sources.scheme_of(uri) == "models":
+        made = await models.find(call, sources.of_model(uri).model_id or "")
+        record = None if made is None else made.version
+    if record is None:
+        raise invalid(f"The files of this version lie at {uri}, which this server does not read.")
+    rest = f"{folder}/{path}".strip("/")
+    shown = f"{here}/{path}" if here is not None else path
     if await _entries(call, record, rest):
         raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'")
     return await _poured(call, record, rest, shown)
@@ -272,6 +299,10 @@ ENDPOINTS = [
     Endpoint(
         method="GET", path="/get-artifact", handler=get_run_file, permission=Permission.READ, message=_OF_RUN,
         prefixes=("",),
+    ),
+    Endpoint(
+        method="GET", path="/model-versions/get-artifact", handler=get_version_file, permission=Permission.READ,
+        message={"name": STRING, "version": STRING, "path": STRING}, prefixes=("",),
     ),
     Endpoint(
         method="POST", path="/upload-artifact", handler=upload_run_file, permission=Permission.WRITE, message=_OF_RUN,

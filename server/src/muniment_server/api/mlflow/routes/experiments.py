@@ -46,6 +46,8 @@ async def create_experiment(call: Call, given: Given) -> dict[str, str]:
         checks.check_record_tag(key, value, checks.EXPERIMENT_TAG_LIMIT)
     await numbers.of_ids(call, set())  # experiment 0 comes first
     location = given.get("artifact_location")
+    if location:
+        checks.check_location(location)
     try:
         made = await call.commit(
             experiments.create_first(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from muniment.model.errors import Conflict, Gone, MunimentError, NotFound
+from muniment.model.errors import Conflict, Gone, InvalidInput, MunimentError, NotFound
 from muniment.model.ids import new_id
 from muniment.model.mlflow import FACET, FAMILY_TAG, family_name, model_id
 from muniment.model.model import NewModel, NewModelVersion
@@ -17,13 +17,14 @@ from muniment_server.api.mlflow.routes.models import check, find, location, none
 from muniment_server.api.mlflow.routes.registry import everything, paged, tag
 from muniment_server.api.mlflow.translate import filters, loggedfilters, mlmodel
 from muniment_server.api.mlflow.translate import logged as translate
+from muniment_server.api.mlflow.translate.artifacts import files, is_safe, plain
 from muniment_server.api.mlflow.wire.exchange import Endpoint, Given, project_of
 from muniment_server.api.mlflow.wire.message import BOOL, INT32, STRING, STRINGS, enum, many
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
 from muniment_server.api.routing import Call
 from muniment_server.language.parser import LIST_LIMIT
 from muniment_server.policy.access import Permission
-from muniment_server.services import artifacts, experiments, facets, models, records, registry
+from muniment_server.services import artifacts, experiments, facets, folders, models, records, registry
 from muniment_server.services import runs as run_cases
 from muniment_server.services.registry import Version
 
@@ -98,7 +99,9 @@ async def get_logged_model(call: Call, given: Given) -> dict[str, Any]:
 
 async def finalize_logged_model(call: Call, given: Given) -> dict[str, Any]:
     """Say what became of a logged model; of one that is ready its files are read for what they say of it."""
-    model, status = call.path["model_id"], given["status"]
+    model, status = call.path["model_id"], given.get("status", "")
+    if not status:  # a status that is none is read as if it were not there
+        raise invalid(f"Invalid value for 'status': it must be one of {', '.join(translate.STATUSES)}.")
     found = await read(call, model)
     await _change(
         call, model,
@@ -117,6 +120,8 @@ async def _change(call: Call, model: str, change: Any) -> Any:
         return await call.commit(change)
     except (NotFound, Gone, Conflict):
         raise none(model) from None
+    except InvalidInput as error:
+        raise Refusal("BAD_REQUEST", error.message) from None
 
 
 async def _complete(call: Call, found: Version) -> None:
@@ -145,13 +150,13 @@ async def _complete(call: Call, found: Version) -> None:
             await call.commit(run_cases.update(call.workspace, call.scope, project, data.run.id, change))
 
 
-async def _files(call: Call, record: str, prefix: str = "") -> dict[str, Any]:
+async def _files(call: Call, record: str) -> dict[str, Any]:
     """The artifacts of a logged model by their paths."""
     found: dict[str, Any] = {}
     after = ""
     while True:
         page = await asyncio.to_thread(
-            artifacts.of_record, call.workspace, call.scope, project_of(call), record, prefix=prefix, after=after
+            artifacts.of_record, call.workspace, call.scope, project_of(call), record, after=after
         )
         found.update((item.path, item.artifact) for item in page.artifacts)
         if page.next is None:
@@ -205,14 +210,14 @@ async def log_logged_model_params(call: Call, given: Given) -> dict[str, Any]:
 
 async def list_logged_model_artifacts(call: Call, given: Given) -> dict[str, Any]:
     """What is in a folder of a logged model's files."""
-    folder = given.get("artifact_directory_path", "").rstrip("/")
-    if folder.startswith("/") or ".." in folder.split("/"):
+    path = given.get("artifact_directory_path", "")
+    if not is_safe(path):
         raise invalid("Invalid path")
-    found = await read(call, call.path["model_id"])
-    kept = await _files(call, found.version.id, f"{folder}/" if folder else "")
-    listed = translate.listing({path: artifact.size for path, artifact in kept.items()}, folder)
-    answer: dict[str, Any] = {"root_uri": await location(call, found)}
-    return {**answer, "files": listed} if listed else answer
+    found, folder = await read(call, call.path["model_id"]), plain(path)
+    entries = await asyncio.to_thread(
+        folders.entries, call.workspace, call.scope, project_of(call), found.version.id, folder
+    )  # fmt: skip
+    return {"root_uri": await location(call, found), **files(entries, f"{folder}/" if folder else "")}
 
 
 async def search_logged_models(call: Call, given: Given) -> dict[str, Any]:

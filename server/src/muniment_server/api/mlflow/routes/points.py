@@ -110,6 +110,8 @@ async def log_batch(call: Call, given: Given) -> dict[str, Any]:
     run = str(given.get("run_id") or "")
     checks.check_run_id(run)
     points, params, tags = given.get("metrics", []), given.get("params", []), given.get("tags", [])
+    for point in points:
+        checks.check_measured_on(point)
     for at, point in enumerate(points):
         checks.check_metric(point["key"], point["timestamp"], point["value"], f"metrics[{at}]")
     values = [
@@ -152,6 +154,7 @@ def _check_twice(keys: list[str]) -> None:
 
 async def log_metric(call: Call, given: Given) -> dict[str, Any]:
     """Log one point."""
+    checks.check_measured_on(given)
     checks.check_metric(given["key"], given["timestamp"], given["value"])
     run = runs.run_of(given)
     commands = await measured.of_models(call, run, [given])

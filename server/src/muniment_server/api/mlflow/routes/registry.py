@@ -14,7 +14,7 @@ from muniment.model.errors import Conflict, NotFound
 from muniment.model.mlflow import FACET
 from muniment.model.model import Model, ModelChange, NewModel
 from muniment.model.search import PAGE_LIMIT, Query
-from muniment_server.api.mlflow.routes.experiments import TAG
+from muniment_server.api.mlflow.routes.experiments import TAG, searched
 from muniment_server.api.mlflow.translate import registry as translate
 from muniment_server.api.mlflow.translate import registryfilters
 from muniment_server.api.mlflow.translate.registryfilters import Key
@@ -136,7 +136,7 @@ async def search_registered_models(call: Call, given: Given) -> dict[str, Any]:
             kind="model", where=where, order_by=[f"name {'DESC' if order[0].descending else 'ASC'}"], limit=limit,
             page=page_token,
         )  # fmt: skip
-        page = await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+        page = await searched(call, query)
         found, token = page.models, page.next
     else:
         every = await everything(call, Query(kind="model", where=where), "models")

@@ -16,7 +16,7 @@ from muniment.model.model import ModelVersion, ModelVersionChange, NewModel, New
 from muniment.model.search import PAGE_LIMIT, Query
 from muniment_server.api.mlflow.routes import logged, numbers, runs
 from muniment_server.api.mlflow.routes import models as loggedmodels
-from muniment_server.api.mlflow.routes.experiments import TAG
+from muniment_server.api.mlflow.routes.experiments import TAG, searched
 from muniment_server.api.mlflow.routes.registry import (
     asked,
     done,
@@ -36,7 +36,7 @@ from muniment_server.api.mlflow.wire.message import BOOL, INT64, STRING, STRINGS
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
 from muniment_server.api.routing import Call
 from muniment_server.policy.access import Permission
-from muniment_server.services import details, models, registry, search
+from muniment_server.services import details, models, registry
 from muniment_server.services.references import LATEST
 from muniment_server.services.registry import Version
 
@@ -319,7 +319,7 @@ async def _page(call: Call, query: Query, limit: int, token: str | None) -> tupl
     found: list[ModelVersion] = []
     query = msgspec.structs.replace(query, page=token, limit=min(limit, PAGE_LIMIT))
     while True:
-        page = await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+        page = await searched(call, query)
         found.extend(page.model_versions)
         if page.next is None or len(found) >= limit:
             return found, page.next

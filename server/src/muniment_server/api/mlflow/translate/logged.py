@@ -182,22 +182,3 @@ def rank(value: float | None, *, descending: bool) -> tuple[int, float]:
     if math.isnan(value):
         return 1, 0.0
     return 0, -value if descending else value
-
-
-def listing(files: Mapping[str, int], folder: str) -> list[dict[str, Any]]:
-    """What is directly in a folder.
-
-    Args:
-        files: the sizes of all files in and below it, by their paths.
-        folder: its path without a slash at the end; empty is the top.
-    """
-    start = len(folder) + 1 if folder else 0
-    found: dict[str, dict[str, Any]] = {}
-    for path, size in files.items():
-        inner, slash, _ = path[start:].partition("/")
-        whole = path[:start] + inner
-        if slash:
-            found[whole] = {"path": whole, "is_dir": True}
-        else:
-            found[whole] = {"path": whole, "is_dir": False, **({"file_size": size} if size else {})}
-    return [found[path] for path in sorted(found)]

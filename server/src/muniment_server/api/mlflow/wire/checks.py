@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid
 
@@ -73,6 +75,12 @@ def check_metric(name: str, timestamp: int, value: float, path: str = "") -> Non
     check_length("Metric name", KEY_LIMIT, name)
 
 
+def check_measured_on(point: Mapping[str, Any]) -> None:
+    """Check that a point of a dataset says which one."""
+    if bool(point.get("dataset_name")) != bool(point.get("dataset_digest")):
+        raise invalid("Both dataset_name and dataset_digest must be provided if one is provided")
+
+
 def checked_param(key: str, value: str, path: str = "") -> str:
     """Check a param; its value as it is kept."""
     check_key(key, f"{path}.key" if path else "key")
@@ -118,9 +126,16 @@ def check_run_id(run: str) -> None:
 
 def check_experiment_name(name: str) -> None:
     """Check the name of an experiment."""
-    if not name:
+    if not name.strip():
         raise invalid(f"Invalid experiment name: '{name}'")
     check_length("name", EXPERIMENT_NAME_LIMIT, name)
+
+
+def check_location(location: str) -> None:
+    """Check the address under which artifacts are said to lie."""
+    parsed = urlsplit(location)
+    if parsed.fragment or ";" in parsed.path.rpartition("/")[2]:
+        raise invalid("'artifact_location' URL can't include fragments or params.")
 
 
 def experiment_number(text: str) -> int:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -147,6 +148,7 @@ def _refuse_ambiguous(document: Any, message: Message) -> None:
                 _refuse_ambiguous(item, field.message)
 
 
+@lru_cache(maxsize=1024)
 def camel(name: str) -> str:
     """A field's other spelling."""
     head, *rest = name.split("_")

@@ -54,7 +54,9 @@ class Database:
         self.url = _parsed(url)
         self.workspace = workspace
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        plain = self.url.set(drivername=self.url.get_backend_name(), username=None, password=None, query={})
+        plain = sa.URL.create(
+            self.url.get_backend_name(), host=self.url.host, port=self.url.port, database=self.url.database
+        )
         self.identity = plain.render_as_string() + ("" if workspace == "default" else f"#{workspace}")
         self._engine = self._opened()
         with translated(self.identity):

@@ -10,6 +10,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from docs.test_readme import LOOSE, command, run
 
 from mlflow_door.peers import ROOT, environment, python
@@ -20,6 +21,7 @@ PROGRAM = re.compile(r"<!-- program of MLflow's client -->\n```python\n(.*?)```\
 ANSWER = re.compile(r"<!-- answer of Muniment -->\n```console\n\$ (muniment .*?)\n(.*?)```", re.DOTALL)
 
 
+@pytest.mark.parametrize("our_port", ["sqlite"], indirect=True)  # what it shows is tested on both engines elsewhere
 def test_the_guide_holds(our_port: int, tmp_path: Path) -> None:
     text = GUIDE.read_text("utf-8")
     url = f"http://127.0.0.1:{our_port}"

@@ -56,9 +56,11 @@ class Database:
         self.url = _parsed(url)
         self.workspace = workspace
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        host = self.url.host or self.url.query.get("host")  # a socket's folder is said there
         plain = sa.URL.create(
-            self.url.get_backend_name(), host=self.url.host, port=self.url.port, database=self.url.database
-        )
+            self.url.get_backend_name(), host=host if isinstance(host, str) else None, port=self.url.port,
+            database=self.url.database,
+        )  # fmt: skip
         self.identity = plain.render_as_string() + ("" if workspace == "default" else f"#{workspace}")
         self._engine = self._opened()
         with history.reading(self.identity):

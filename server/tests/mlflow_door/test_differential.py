@@ -16,7 +16,7 @@ from mlflow_door.calls import Call, Case, Player
 from mlflow_door.differing import differences
 from mlflow_door.recorded import settled
 
-EXAMPLES = int(os.environ.get("MUNIMENT_MLFLOW_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("MUNIMENT_MLFLOW_EXAMPLES", "12"))
 LENGTH = 14
 
 tried = settings(max_examples=EXAMPLES, derandomize="MUNIMENT_MLFLOW_EXAMPLES" not in os.environ, database=None)

@@ -193,12 +193,10 @@ async def get_logged_model_file(call: Call, given: Given) -> Outgoing:
     """The bytes of a file of a logged model, or a range of them, for a browser."""
     if not given.get("artifact_file_path"):
         raise Refusal("BAD_REQUEST", 'Request must include the "artifact_file_path" query parameter.')
-    rest = translate.plain(_safe(given["artifact_file_path"]))
+    path = _plain(given["artifact_file_path"])
     found = await models.read(call, call.path["model_id"])
-    shown = f"{translate.inside(await models.location(call, found))}/{rest}"
-    if await _entries(call, found.version.id, rest):
-        raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'")
-    return await _poured(call, found.version.id, rest, shown)
+    home = await homes.of_record(call, found.version.id, of_model=True)
+    return await _file(call, home.record, path, f"{translate.inside(home.is_here())}/{path}")
 
 
 _FILE = "/artifacts/{path:path}"

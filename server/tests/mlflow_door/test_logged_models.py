@@ -261,6 +261,12 @@ def test_directories(ask: Asking) -> None:
         {"path": "sub/b.txt", "is_dir": False, "file_size": 4}, {"path": "sub/deep", "is_dir": True},
     ]  # fmt: skip
     assert ask("GET", path, artifact_directory_path="none") == root
+    file = f"/ajax-api/2.0/mlflow/logged-models/{model}/artifacts/files"
+    answer = ask.transport.request("GET", f"{file}?artifact_file_path=sub/b.txt", {}, b"")
+    assert (answer.status, answer.body) == (200, b"more")
+    assert ask.refused("GET", file, artifact_file_path="none")[0] == 404
+    assert "refers to a directory" in ask.refused("GET", file, artifact_file_path="sub")[1]
+    assert ask.refused("GET", file)[0] == 400
     assert ask.refused("GET", path, artifact_directory_path="../x") == (400, "Invalid path")
 
 

@@ -275,6 +275,18 @@ async def get_version_file(call: Call, given: Given) -> Outgoing:
     return await _poured(call, record, rest, shown)
 
 
+async def get_logged_model_file(call: Call, given: Given) -> Outgoing:
+    """The bytes of a file of a logged model, or a range of them, for a browser."""
+    if not given.get("artifact_file_path"):
+        raise Refusal("BAD_REQUEST", 'Request must include the "artifact_file_path" query parameter.')
+    rest = translate.plain(_safe(given["artifact_file_path"]))
+    found = await models.read(call, call.path["model_id"])
+    shown = f"{translate.inside(await models.location(call, found))}/{rest}"
+    if await _entries(call, found.version, rest):
+        raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'")
+    return await _poured(call, found.version, rest, shown)
+
+
 _FILE = "/artifacts/{path:path}"
 _OF_RUN = {"run_id": STRING, "run_uuid": STRING, "path": STRING}
 
@@ -303,6 +315,10 @@ ENDPOINTS = [
     Endpoint(
         method="GET", path="/model-versions/get-artifact", handler=get_version_file, permission=Permission.READ,
         message={"name": STRING, "version": STRING, "path": STRING}, prefixes=("",),
+    ),
+    Endpoint(
+        method="GET", path="/logged-models/{model_id}/artifacts/files", handler=get_logged_model_file,
+        permission=Permission.READ, message={"artifact_file_path": STRING}, prefixes=("/ajax-api/2.0/mlflow",),
     ),
     Endpoint(
         method="POST", path="/upload-artifact", handler=upload_run_file, permission=Permission.WRITE, message=_OF_RUN,

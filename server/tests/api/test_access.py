@@ -145,6 +145,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "mlflow_delete_logged_model_tag": {},
     "mlflow_log_logged_model_params": {"model_id": f"m-{ID}"},
     "mlflow_list_logged_model_artifacts": {},
+    "mlflow_get_logged_model_file": {"artifact_file_path": "a"},
     "mlflow_upload_run_file": {"run_id": ID, "path": "a"},
     "mlflow_get_server_info": {},
     "mlflow_list_workspaces": {},

@@ -92,3 +92,15 @@ def test_a_run_is_a_run_of_ours_with_code_and_parent(ask: Asking) -> None:
     assert (record["id"], record["name"], record["user"], record["parent"]) == (made, "inner", "ann", parent)
     assert (record["code"]["commit"], record["code"]["entry_point"]) == ("abc", "train.py")
     assert found["tags"] == tags
+
+
+def test_the_name_of_a_run_is_a_tag_to_search_by(ask: Asking) -> None:
+    run = start(ask, "0", "inner")
+    for filter_, expected in (
+        ("tags.mlflow.runName = 'inner'", [run]),
+        ("tags.`mlflow.runName` LIKE 'out%'", []),
+        ("tags.mlflow.runName IS NULL", []),
+        ("tags.mlflow.runName IS NOT NULL", [run]),
+    ):
+        found = ask("POST", "runs/search", {"experiment_ids": ["0"], "filter": filter_})
+        assert [one["info"]["run_id"] for one in found.get("runs", [])] == expected, filter_

@@ -16,6 +16,7 @@ from benchmarks.serving import Server
 from benchmarks.sidebyside import filling
 from benchmarks.sidebyside.protocol import BASE
 from benchmarks.stores import Bare, Home, Place
+from benchmarks.wire import Refused
 from muniment_server.annexes import keeper
 
 OURS = "Muniment"
@@ -77,7 +78,7 @@ class Side:
         """One request outside of what is measured; the body of its answer.
 
         Raises:
-            RuntimeError: it was refused.
+            Refused: it was.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_WAIT_SECONDS)
         raw = None if body is None else msgspec.json.encode(body)
@@ -87,14 +88,17 @@ class Side:
         content = answer.read()
         connection.close()
         if answer.status >= 300:
-            raise RuntimeError(f"{self.name}: {method} {target} answered {answer.status}: {content[:300]!r}")
+            raise Refused(f"{self.name}: {method} {target} answered {answer.status}: {content[:300]!r}")
         return content
 
     def experiment(self, name: str) -> str:
         """The number of an experiment, which is created if it is not there."""
         if name not in self.experiments:
-            answer = msgspec.json.decode(self.ask("POST", "experiments/create", {"name": name}))
-            self.experiments[name] = str(answer["experiment_id"])
+            try:
+                self.find_experiment(name)
+            except Refused:
+                answer = msgspec.json.decode(self.ask("POST", "experiments/create", {"name": name}))
+                self.experiments[name] = str(answer["experiment_id"])
         return self.experiments[name]
 
     def find_experiment(self, name: str) -> None:

@@ -214,6 +214,21 @@ def test_rows_that_cannot_be_kept_are_told_and_keep_nothing_else(workspace: Work
     assert position(workspace) == before
 
 
+def test_a_name_that_another_experiment_has_still_comes_with_the_next_import(
+    workspace: Workspace, database: Path
+) -> None:
+    brought(workspace, of(database))
+    with sqlite3.connect(database) as connection:
+        (second,) = connection.execute("SELECT name FROM experiments WHERE experiment_id = 2").fetchone()
+        connection.execute("UPDATE experiments SET name = 'moved' WHERE experiment_id = 2")
+        connection.execute("UPDATE experiments SET name = ? WHERE experiment_id = 1", [second])
+        connection.execute("INSERT INTO params SELECT 'late', '1', run_uuid FROM runs WHERE name = 'running'")
+    done = brought(workspace, of(database))
+    assert (done.refused, done.new["params"]) == ({"experiments": 1}, 1)
+    assert brought(workspace, of(database)).refused == {}
+    assert {"moved", second} <= contents.of(workspace)["experiment"].keys()
+
+
 def test_two_imports_of_one_source_do_not_go_on_at_once(workspace: Workspace, database: Path) -> None:
     source = of(database)
     other = Intake(workspace, workspace.owner_scope, DEFAULT_PROJECT, f"mlflow:{source.identity}")
@@ -305,5 +320,8 @@ def test_what_is_no_source_is_said(tmp_path: Path) -> None:
     (tmp_path / "other.db").write_bytes(b"")
     with pytest.raises(InvalidInput, match="no database of MLflow"):
         of(tmp_path / "other.db")
+    (tmp_path / "text.db").write_bytes(b"this is no database, only text, and long enough to be read as one" * 20)
+    with pytest.raises(InvalidInput, match="cannot be read: file is not a database"):
+        of(tmp_path / "text.db")
     with pytest.raises(InvalidInput, match="its server tells"):
         Database("mysql://root:secret@db/mlflow")

@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from robustness.server import Server
+
 from connectors.conftest import told, with_mlflow
 from connectors.test_mlflow_import import brought, of, silent
 from muniment.model.experiment import NewExperiment
@@ -42,6 +44,21 @@ def test_a_round_trip_loses_nothing(
     assert told(tmp_path, empty_server) == back
 
 
+def test_mlflows_client_is_told_the_same_by_our_server(
+    store_url: str, trust_folder: Path, database: Path, recorded_told: dict[str, Any], tmp_path: Path
+) -> None:
+    workspace = Workspace(store_url, trust=trust_folder)
+    brought(workspace, of(database))
+    workspace.close()
+    with Server(store_url, trust_folder, tmp_path / "log").start() as serving:
+        here = told(tmp_path, f"http://127.0.0.1:{serving.port}")
+        serving.stop()
+    odd = [run for run, one in recorded_told["runs"].items() if one["info"][4] and one["info"][4] < one["info"][3]]
+    assert len(odd) == 1  # a run that ended before it began ends here when it began
+    here["runs"][odd[0]]["info"][4] = recorded_told["runs"][odd[0]]["info"][4]
+    assert here == recorded_told
+
+
 def test_what_has_come_since_is_sent_next_time(
     workspace: Workspace, database: Path, empty_server: str, tmp_path: Path
 ) -> None:
@@ -64,16 +81,17 @@ def test_what_mlflow_cannot_have_is_told_and_keeps_nothing_else(
     workspace: Workspace, empty_server: str, tmp_path: Path
 ) -> None:
     owner = workspace.owner_scope
-    new = NewRun(experiment="odd", name="odd", params={"fine": 1, "not <this>": 2})
+    new = NewRun(experiment="odd", name="odd", params={"fine": 1, "not <this>": 2, "long": "x" * 6_001})
     workspace.writer.write(experiments.create(workspace, owner, DEFAULT_PROJECT, NewExperiment(name="odd")))
     run = workspace.writer.write(runs.create(workspace, owner, DEFAULT_PROJECT, new))
     points = NewPoints(series=["loss"], value=[1.0, "Infinity", "NaN"], step=[1, 2, 3], timestamp=[1, 2, 3])
     workspace.writer.write(metrics.log(workspace, owner, DEFAULT_PROJECT, run.id, points))
     done = sent(workspace, empty_server)
-    assert done.refused == {"params": 1}
-    assert "not <this>" in done.refusals[0].where
+    assert done.refused == {"params": 2}
+    assert "6,001 characters" in done.refusals[0].detail
+    assert "not <this>" in done.refusals[1].where
     back = told(tmp_path, empty_server)["runs"][run.id]
-    assert back["params"] == {"fine": "1"}
+    assert back["params"] == {"fine": "1", "long": "x" * 6_000}
     assert [value for _, _, value in back["metrics"]["loss"]] == ["1.0", "1.7976931348623157e+308", "nan"]
 
 

@@ -28,15 +28,21 @@ SOURCES = [ROOT / "sdk" / "src", ROOT / "server" / "src"]
 def commands() -> Iterator[tuple[str, str]]:
     app = build()
     group: Any = typer.main.get_command(app)
-    for name in sorted(group.commands):
-        found = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}).invoke(app, [name, "--help"])
+    ways = [[name, *way] for name, one in group.commands.items() for way in ([], *([each] for each in _ways(one)))]
+    for words in sorted(ways):
+        found = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}).invoke(app, [*words, "--help"])
         assert found.exit_code == 0, found.output
         yield (
-            name,
+            " ".join(words),
             "\n".join(line.rstrip() for line in found.output.strip().splitlines()).replace(
                 "Usage: root ", "Usage: muniment "
             ),
         )
+
+
+def _ways(command: Any) -> list[str]:
+    """The commands of a group; a command has none."""
+    return sorted(getattr(command, "commands", {}))
 
 
 def command_line() -> str:

@@ -98,6 +98,8 @@ def test_a_registered_version_is_no_logged_model(ask: Asking) -> None:
     ask.version("risk", run_link="http://x")
     (record,) = ask.found("model_version")
     assert ask.refused("GET", f"logged-models/m-{record['id']}")[0] == 404
+    ask.ours("PUT", f"records/{record['id']}/facets/mlflow", {"value": {"status": "x"}})
+    assert ask.refused("GET", f"logged-models/m-{record['id']}")[0] == 404
 
 
 def test_finalizing_reads_what_the_files_say(ask: Asking) -> None:
@@ -135,7 +137,22 @@ def test_what_is_known_of_a_run_stays(ask: Asking) -> None:
     assert ask.ours("GET", f"runs/{run}")["run"]["environment"] == {"python": "3.12.1"}
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"- a\n- b", b"flavors: 5\nsignature: [1]", b"a: &a [*a]", b"["])
+BOMB = b"a0: &a0 [x, x]\n" + b"".join(
+    b"a%d: &a%d [*a%d, *a%d]\n" % (depth, depth, depth - 1, depth - 1) for depth in range(1, 60)
+)  # as text it would have 2 ** 60 letters
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BOMB + b"flavors: {x: {x_version: *a59}}",
+        b"\xff\xfe\x00",
+        b"- a\n- b",
+        b"flavors: 5\nsignature: [1]",
+        b"a: &a [*a]",
+        b"[",
+    ],
+)
 def test_files_that_say_nothing(ask: Asking, content: bytes) -> None:
     model = begun(ask, ask.experiment())["info"]["model_id"]
     ask.upload(model[2:], "MLmodel", content)
@@ -244,6 +261,12 @@ def test_directories(ask: Asking) -> None:
         {"path": "sub/b.txt", "is_dir": False, "file_size": 4}, {"path": "sub/deep", "is_dir": True},
     ]  # fmt: skip
     assert ask("GET", path, artifact_directory_path="none") == root
+    file = f"/ajax-api/2.0/mlflow/logged-models/{model}/artifacts/files"
+    answer = ask.transport.request("GET", f"{file}?artifact_file_path=sub/b.txt", {}, b"")
+    assert (answer.status, answer.body) == (200, b"more")
+    assert ask.refused("GET", file, artifact_file_path="none")[0] == 404
+    assert "refers to a directory" in ask.refused("GET", file, artifact_file_path="sub")[1]
+    assert ask.refused("GET", file)[0] == 400
     assert ask.refused("GET", path, artifact_directory_path="../x") == (400, "Invalid path")
 
 

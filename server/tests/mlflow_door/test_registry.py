@@ -52,6 +52,21 @@ def test_names_that_cannot_be(ask: Asking, name: str, message: str) -> None:
     assert message in ask.refused("POST", "registered-models/create", {"name": name})[1]
 
 
+@pytest.mark.parametrize("name", ["a\x00b", "a\ud800b"])
+def test_names_that_no_store_can_hold(ask: Asking, name: str) -> None:
+    one = {"name": name, "version": "1"}
+    for method, path, body in (
+        ("POST", "registered-models/create", {"name": name}),
+        ("POST", "registered-models/get-latest-versions", {"name": name}),
+        ("DELETE", "registered-models/delete", {"name": name}),
+        ("POST", "registered-models/set-tag", {"name": name, "key": "k"}),
+        ("PATCH", "model-versions/update", one),
+        ("POST", "model-versions/create", {"name": name, "source": "s3://b/m"}),
+        ("POST", "model-versions/create", {"name": "risk", "source": f"models:/{name}/1"}),
+    ):
+        assert ask.refused(method, path, body)[0] in {400, 404}
+
+
 def test_update_rename_and_tags(ask: Asking) -> None:
     ask.model("risk", description="old")
     ask.model("other")
@@ -263,6 +278,7 @@ def test_version_changes(ask: Asking) -> None:
         ("mlflow-artifacts:/0/x/artifacts/model", "The run_id request parameter must identify"),
         (f"models:/m-{UNKNOWN}", "The model_id request parameter must identify"),
         ("models:/none/1", "Registered Model with name=none not found"),
+        ("s3://[b/model", "It is no address"),
         ("models:/risk@best", "Registered model alias best not found."),
     ],
 )

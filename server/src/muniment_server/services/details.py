@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from muniment.model.dataset import Dataset, DatasetVersion
-from muniment.model.errors import NotFound
 from muniment_server.policy.access import Scope
 from muniment_server.services import catalog
 from muniment_server.services.workspace import Workspace
@@ -129,17 +128,16 @@ def _facets(reader: Reader, numbers: list[int], begin: str) -> dict[int, dict[st
     return {number: {name: said["value"] for name, said in named.items()} for number, named in found.items()}
 
 
-def id_at(workspace: Workspace, scope: Scope, project: str, kind: str, number: int) -> str:
-    """The id of the record of a kind with this number.
+def numbered(workspace: Workspace, scope: Scope, project: str, kind: str, numbers: Sequence[int]) -> list[Any]:
+    """The records of a kind with some numbers; of those there are."""
+    wanted = sorted({number for number in numbers if 0 < number < 2**63})
+    if not wanted:
+        return []
+    return catalog.read(workspace, scope, project, None, lambda reader: list(reader.numbered(kind, wanted).values()))
 
-    Raises:
-        NotFound: there is none.
-    """
 
-    def ask(reader: Reader) -> dict[int, Any]:
-        return reader.numbered(kind, [number])
-
-    found = catalog.read(workspace, scope, project, None, ask) if 0 < number < 2**63 else {}
-    if number not in found:
-        raise NotFound(f"{kind} {number} does not exist in this project", field=kind)
-    return str(found[number].id)
+def by_ids(workspace: Workspace, scope: Scope, project: str, kind: str, ids: Sequence[str]) -> list[Any]:
+    """The records of a kind with some ids; of those there are."""
+    if not ids:
+        return []
+    return catalog.read(workspace, scope, project, None, lambda reader: list(reader.by_ids(kind, ids).values()))

@@ -9,6 +9,7 @@ once more, changes nothing.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -112,6 +113,7 @@ class Intake:
         self._spoiled: set[str] = set()
         """Records of which something was refused, and which get no mark."""
         self._window = WINDOW
+        self._lock = threading.Lock()
 
     def _writer(self, name: str) -> str:
         """The writer that stands for a record of the source; the empty name is the source as a whole."""
@@ -135,10 +137,11 @@ class Intake:
 
     def refuse(self, name: str, kind: str, where: str, error: MunimentError) -> None:
         """Note what cannot be taken in. The record is looked at again next time, and this told again."""
-        self._spoiled.add(name)
-        self.refused[kind] += 1
-        if len(self.refusals) < REFUSALS:
-            self.refusals.append(Refused(kind=kind, where=where, code=error.code, detail=error.message))
+        with self._lock:  # one thread reads while another writes, and both may find what cannot be kept
+            self._spoiled.add(name)
+            self.refused[kind] += 1
+            if len(self.refusals) < REFUSALS:
+                self.refusals.append(Refused(kind=kind, where=where, code=error.code, detail=error.message))
 
     def write(self, bundles: Sequence[Bundle]) -> None:
         """Carry bundles out; steps that are refused are noted, and everything else goes on.

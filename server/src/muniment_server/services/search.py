@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,13 +20,25 @@ from muniment_server.store.search.source import Source, fields_of, mentions_word
 
 ORDER_LIMIT = 8
 """Sort keys in one search."""
+EXPERIMENTS_LIMIT = 30_000
+"""Experiments that the runs of one search may be of."""
 COLUMN_LIMIT = 1_000
 """Columns in one search."""
 _FAMILIES = frozenset(("params", "tags", "metrics"))
 
 
-def search(workspace: Workspace, scope: Scope, project: str, query: Query) -> Page:
-    """One page of the records that match."""
+def search(
+    workspace: Workspace, scope: Scope, project: str, query: Query, experiments: Sequence[str] | None = None
+) -> Page:
+    """One page of the records that match.
+
+    Args:
+        workspace: the store.
+        scope: who asks.
+        project: where.
+        query: what is asked.
+        experiments: of runs, the ids of the experiments that they must be of, however many; None is any.
+    """
     ref = workspace.project(scope, project, Permission.READ)
     where = parse_where(query.where, query.kind)
     orders = _orders(query)
@@ -38,8 +51,15 @@ def search(workspace: Workspace, scope: Scope, project: str, query: Query) -> Pa
             )
         fields = [*fields_of(where), *(order.field for order in orders)]
         source = Source(connection, scope, ref.no, query.kind, at, fields)
-        question = pages.question_of(ref.id, query.kind, query.where, query.order_by, at, query.lifecycle)
+        question = pages.question_of(ref.id, query.kind, query.where, query.order_by, at, query.lifecycle, experiments)
         extra = _lifecycle(source, query)
+        if experiments is not None:
+            if len(experiments) > EXPERIMENTS_LIMIT:
+                raise TooLarge(
+                    f"{len(experiments):,} experiments in one search; the limit is {EXPERIMENTS_LIMIT:,}",
+                    field="experiments",
+                )
+            extra = sa.and_(extra, pages.among_experiments(source, experiments))
         rows, token = pages.page(source, where, orders, extra, query.limit, question, query.page)
         total = pages.count(source, where, extra) if query.count else None
         position = at if at is not None else heads.read(connection, ref.no).position

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ from muniment_server.store.search.ordering import Component, Stretch, beyond, la
 from muniment_server.store.search.source import Source
 from muniment_server.store.tables import params, summaries, tags
 
+_LISTED = 10_000
+"""Ids in one list."""
 FEW = 2_000
 """Matches of one condition up to which it pays to start from them rather than to walk an order."""
 
@@ -220,6 +223,12 @@ def _candidates(source: Source, node: Node) -> sa.Select[Any] | None:
         table.c.project_id == source.project_id, table.c.key == key, text_compare(table, "=", node.value)
     )
     return found.where(table.c.valid_to.is_(None)) if "valid_to" in table.c else found
+
+
+def among_experiments(source: Source, ids: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a run is of one of these experiments; of more than an engine takes in one list, in several."""
+    column = source.table.c.experiment
+    return sa.or_(*(column.in_(ids[start : start + _LISTED]) for start in range(0, len(ids), _LISTED)))
 
 
 def count(source: Source, where: Node, extra: Any) -> int:

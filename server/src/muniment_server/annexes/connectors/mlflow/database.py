@@ -31,8 +31,10 @@ from muniment_server.annexes.connectors.mlflow.shapes import (
     Run,
     Version,
 )
-from muniment_server.store.engine import masked, translated
+from muniment_server.store.engine import masked
 
+AT_ONCE = 5_000
+"""Keys that one statement asks for."""
 PAGE = 500
 """Runs in one page."""
 _DEFAULTS: dict[str, Any] = {
@@ -54,10 +56,14 @@ class Database:
         self.url = _parsed(url)
         self.workspace = workspace
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        plain = self.url.set(drivername=self.url.get_backend_name(), username=None, password=None, query={})
+        host = self.url.host or self.url.query.get("host")  # a socket's folder is said there
+        plain = sa.URL.create(
+            self.url.get_backend_name(), host=host if isinstance(host, str) else None, port=self.url.port,
+            database=self.url.database,
+        )  # fmt: skip
         self.identity = plain.render_as_string() + ("" if workspace == "default" else f"#{workspace}")
         self._engine = self._opened()
-        with translated(self.identity):
+        with history.reading(self.identity):
             inspector = sa.inspect(self._engine)
             names = set(inspector.get_table_names())
             self._columns = {
@@ -105,7 +111,7 @@ class Database:
         )  # fmt: skip
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
-        with translated(self.identity), self._engine.connect() as connection:
+        with history.reading(self.identity), self._engine.connect() as connection:
             return connection.execute(query).all()
 
     def _has(self, name: str) -> bool:
@@ -114,8 +120,10 @@ class Database:
     def _of(self, name: str, key: str, wanted: Iterable[Any], *columns: str) -> dict[Any, list[Any]]:
         """Rows of a table by a key, for those that are wanted."""
         found: dict[Any, list[Any]] = defaultdict(list)
-        if self._has(name):
-            for row in self._rows(self._table(name, key, *columns).where(sa.column(key).in_(list(wanted)))):
+        keys = list(wanted) if self._has(name) else []
+        for start in range(0, len(keys), AT_ONCE):
+            chosen = sa.column(key).in_(keys[start : start + AT_ONCE])
+            for row in self._rows(self._table(name, key, *columns).where(chosen)):
                 found[row[0]].append(row[1:])
         return found
 

@@ -16,7 +16,7 @@ import msgspec
 
 from muniment.model import mlflow
 from muniment.model.artifact import Attachment
-from muniment.model.errors import InvalidInput, MunimentError, NotFound, Unavailable
+from muniment.model.errors import InvalidInput, MunimentError, NotFound, TooLarge, Unavailable
 from muniment_server.annexes.connectors.mlflow.files import Proxied
 from muniment_server.annexes.connectors.mlflow.holdings import Holdings, exact
 from muniment_server.annexes.connectors.mlflow.importing import Report
@@ -36,6 +36,8 @@ ID, WHOLE = "muniment.id", "muniment.exported"
 """Tags of what was exported: the id of the record here, and the fingerprint of a run all of which is there."""
 POINTS, PAIRS = 1_000, 100
 """Metrics, and params or tags, that one request may have."""
+LENGTHS = {"params": 6_000, "tags": 8_000}
+"""Characters of a value that a server keeps; it cuts longer ones without a word."""
 THREADS = 4
 """Runs that are sent at a time."""
 _LOGGED = {"READY": "LOGGED_MODEL_READY", "UPLOAD_FAILED": "LOGGED_MODEL_UPLOAD_FAILED"}
@@ -258,6 +260,8 @@ class _Export:
         if parent is not None:
             tags[mlflow.PARENT_RUN] = parent.id
         for name, given in (("params", run.params), ("tags", tags)):
+            for key, value in given.items():
+                self.tally.attempt(name, f"{where}: {key!r}", _check_length, value, LENGTHS[name])
             for part in _parts(list(given.items()), PAIRS):
                 self._batch(name, where, there, {name: pairs(dict(part))}, len(part))
 
@@ -375,6 +379,11 @@ class _Export:
         if model.status in _LOGGED:
             ending = {"model_id": made, "status": _LOGGED[model.status]}
             self.api.send(f"logged-models/{made}", ending, "PATCH")
+
+
+def _check_length(value: str, limit: int) -> None:
+    if len(value) > limit:
+        raise TooLarge(f"it has {len(value):,} characters, of which MLflow keeps {limit:,}")
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from muniment.model.errors import InvalidInput
 from muniment_server.annexes.connectors.mlflow.shapes import Portion, Run
-from muniment_server.store.engine import translated
+from muniment_server.store.engine import masked, translated
 
 AT_ONCE = 131_072
 """Points that are read by one statement, about; more if a single metric has more."""
@@ -48,6 +49,28 @@ def read(engine: sa.Engine, name: str, columns: set[str], runs: Sequence[Run]) -
     yield from reading.small(waiting)
 
 
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """What a database says when it cannot be read, in our own words.
+
+    Args:
+        name: what to call it.
+
+    Raises:
+        Unavailable: it cannot be reached or is busy.
+        InvalidInput: it is broken, or may not be read.
+    """
+    try:
+        with translated(name):
+            yield
+    except Exception as error:
+        original = getattr(error, "orig", None) or error
+        if any(cls.__name__ == "DatabaseError" for cls in type(original).__mro__):  # of whichever driver
+            said = (str(original).splitlines() or [""])[0]
+            raise InvalidInput(f"{masked(name)[:200]} cannot be read: {said}") from error
+        raise
+
+
 class _Reading:
     def __init__(self, engine: sa.Engine, name: str, columns: set[str]) -> None:
         self.engine, self.name = engine, name
@@ -72,7 +95,7 @@ class _Reading:
     def large(self, run: str) -> Iterator[Portion]:
         """The points of one run, some metrics at a time."""
         key, mine = self.table.c.key, self.table.c.run_uuid == run
-        with translated(self.name), self.engine.connect() as connection:
+        with reading(self.name), self.engine.connect() as connection:
             counted = connection.execute(sa.select(key, sa.func.count()).where(mine).group_by(key).order_by(key)).all()
         keys: list[str] = []
         size = 0
@@ -101,7 +124,7 @@ class _Reading:
         """What a query finds, in chunks of the driver's own rows: those of SQLAlchemy cost three times as much."""
         dialect = self.engine.dialect
         compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        with translated(self.name), self.engine.connect() as connection:
+        with reading(self.name), self.engine.connect() as connection:
             raw: Any = connection.connection.driver_connection
             if dialect.name == "sqlite":
                 assert compiled.positiontup is not None

@@ -44,6 +44,8 @@ def of_experiment(identity: str, given: Experiment, found: Callable[[str], None]
 
     def make(draft: Draft) -> int:
         held, news = draft.find_called(spelled(called)), False
+        if held is not None:
+            found(held.record.id)  # also if its new name is refused
         if changed or held is None:
             experiments.check_new(new)
             news = mirrors.experiment_in(draft, called, new)

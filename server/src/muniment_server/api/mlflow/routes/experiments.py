@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from muniment.model.batch import (
@@ -117,10 +118,10 @@ async def search_experiments(call: Call, given: Given) -> dict[str, Any]:
     return answer
 
 
-async def searched(call: Call, query: Query) -> Page:
-    """A page of answers, or MLflow's refusal of its token."""
+async def searched(call: Call, query: Query, within: Sequence[str] | None = None) -> Page:
+    """A page of answers, or MLflow's refusal of its token; of runs, those of the experiments with some ids."""
     try:
-        return await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+        return await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query, within)
     except InvalidInput as error:
         if error.field == "page":
             raise invalid("Invalid page token, could not base64-decode") from None

@@ -89,7 +89,7 @@ async def _of_run(call: Call, run: str) -> list[Version]:
     query = Query(kind="model_version", where=f"run = '{run}' AND model.lifecycle = 'active'", order_by=["position"])
     found = await everything(call, query, "model_versions")
     told = await asyncio.to_thread(registry.versions, call.workspace, call.scope, project_of(call), found, FACET)
-    return [one for one in told if translate.is_logged(one)]
+    return [one for one in told if translate.is_logged(one.details.facets.get(FACET))]
 
 
 async def get_logged_model(call: Call, given: Given) -> dict[str, Any]:
@@ -282,7 +282,11 @@ async def _candidates(call: Call, clauses: list[filters.Clause], among: list[str
         found = await asyncio.to_thread(
             registry.active_versions, call.workspace, call.scope, project_of(call), families, FACET
         )  # fmt: skip
-    return [one for one in found if translate.is_logged(one) and one.details.facets[FACET]["experiment"] in among]
+    return [
+        one
+        for one in found
+        if translate.is_logged(one.details.facets.get(FACET)) and one.details.facets[FACET]["experiment"] in among
+    ]
 
 
 _ONE, _ID = "/logged-models/{model_id}", ("model_id", ("string", "required"))

@@ -34,7 +34,7 @@ async def find(call: Call, model: str, *, deleted: bool = False) -> Version | No
     except (NotFound, Gone):
         return None
     there = deleted or (found.version.lifecycle, found.model.lifecycle) == ("active", "active")
-    return found if there and translate.is_logged(found) else None
+    return found if there and translate.is_logged(found.details.facets.get(FACET)) else None
 
 
 async def read(call: Call, model: str, *, deleted: bool = False) -> Version:
@@ -53,7 +53,7 @@ async def check(call: Call, model: str) -> str:
     """
     record = record_of(model)
     said = await asyncio.to_thread(registry.facet_of, call.workspace, call.scope, project_of(call), record, FACET)
-    if said is None or "status" not in said:
+    if not translate.is_logged(said):
         raise none(model)
     return record
 

@@ -7,6 +7,7 @@ has been found once is remembered: it cannot become wrong.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,7 +27,7 @@ from muniment_server.api.mlflow.wire.checks import experiment_number
 from muniment_server.api.mlflow.wire.exchange import project_of
 from muniment_server.api.mlflow.wire.refusals import missing
 from muniment_server.api.routing import Call
-from muniment_server.services import batch, details, experiments, othernames
+from muniment_server.services import batch, details, othernames
 from muniment_server.services.workspace import Workspace
 
 REMEMBERED = 50_000
@@ -59,31 +60,39 @@ async def of_number(call: Call, number: str) -> Place:
     Raises:
         Refusal: there is none, or it is no number.
     """
+    found = (await of_numbers(call, [number])).get(number)
+    if found is None:
+        raise missing(f"No Experiment with id={number.strip()} exists")
+    return found
+
+
+async def of_numbers(call: Call, numbers: Sequence[str]) -> dict[str, Place]:
+    """The experiments that MLflow's clients call by some numbers; of those there are.
+
+    Raises:
+        Refusal: one is no number.
+    """
     known = await _of(call)
-    found = known.by_number.get(number)
-    if found is not None:
+    found = {number: known.by_number[number] for number in numbers if number in known.by_number}
+    counted = {number: experiment_number(number) for number in numbers if number not in found}
+    if not counted:
         return found
-    counted = experiment_number(number)
-    if counted == 0 and known.default is not None:
-        return await _learn(call, known, known.default)
-    record: str | None
-    try:
-        record = await asyncio.to_thread(
-            details.id_at, call.workspace, call.scope, project_of(call), "experiment", counted
-        )
-    except NotFound:
-        record = known.default
-    if record is None or record == known.default:
-        raise missing(f"No Experiment with id={number} exists")
-    return await _learn(call, known, record)
+    given = list(counted.values())
+    records = await asyncio.to_thread(
+        details.numbered, call.workspace, call.scope, project_of(call), "experiment", given
+    )
+    ids = {record.id for record in records} - {known.default}
+    if 0 in given and known.default is not None:
+        ids.add(known.default)
+    places = {int(place.number): place for place in (await _learn(call, known, ids)).values()}
+    return {**found, **{number: places[at] for number, at in counted.items() if at in places}}
 
 
 async def of_ids(call: Call, ids: set[str]) -> dict[str, Place]:
     """Experiments by their ids here."""
     known = await _of(call)
-    for unknown in ids - known.by_id.keys():
-        await _learn(call, known, unknown)
-    return {record: known.by_id[record] for record in ids}
+    found = {record: known.by_id[record] for record in ids if record in known.by_id}
+    return {**found, **await _learn(call, known, ids - found.keys())}
 
 
 async def _of(call: Call) -> _Known:
@@ -119,10 +128,15 @@ async def _default(call: Call) -> str | None:
     return str(made.results[0].id)
 
 
-async def _learn(call: Call, known: _Known, record: str) -> Place:
-    project = project_of(call)
-    experiment = await asyncio.to_thread(experiments.get, call.workspace, call.scope, project, record)
-    (about,) = await asyncio.to_thread(details.of, call.workspace, call.scope, project, [experiment], FACET)
-    number = DEFAULT_EXPERIMENT_ID if record == known.default else str(about.number)
-    said = about.facets.get(FACET, {}).get("artifact_location")
-    return known.remember(Place(record, number, artifact_location(number, said)))
+async def _learn(call: Call, known: _Known, ids: set[str]) -> dict[str, Place]:
+    if not ids:
+        return {}
+    common = (call.workspace, call.scope, project_of(call))
+    found = await asyncio.to_thread(details.by_ids, *common, "experiment", sorted(ids))
+    about = await asyncio.to_thread(details.of, *common, found, FACET)
+    learnt = {}
+    for experiment, one in zip(found, about, strict=True):
+        number = DEFAULT_EXPERIMENT_ID if experiment.id == known.default else str(one.number)
+        said = one.facets.get(FACET, {}).get("artifact_location")
+        learnt[experiment.id] = known.remember(Place(experiment.id, number, artifact_location(number, said)))
+    return learnt

@@ -228,18 +228,18 @@ async def search_runs(call: Call, given: Given) -> dict[str, Any]:
         raise invalid(f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer")
     clauses = filters.parse(given.get("filter", ""), filters.RUNS)
     order = filters.run_order(given.get("order_by", []))
-    among = [await _meant(call, number) for number in given.get("experiment_ids", [])]
-    if not any(among):
+    places = await numbers.of_numbers(call, given.get("experiment_ids", []))
+    if not places:  # an experiment that is not there has no runs
         return {}
-    texts = ", ".join(filters.quoted(one) for one in among if one)
-    where = " AND ".join(part for part in (f"experiment IN ({texts})", filters.where(clauses)) if part)
     query = Query(
-        where=where, order_by=order, limit=min(limit, PAGE_LIMIT), page=given.get("page_token") or None,
+        where=filters.where(clauses), order_by=order, limit=min(limit, PAGE_LIMIT),
+        page=given.get("page_token") or None,
         lifecycle=LIFECYCLES[given.get("run_view_type", "ACTIVE_ONLY")],  # type: ignore[arg-type]
     )  # fmt: skip
+    within = sorted({place.id for place in places.values()})
     found: list[RunData] = []
     while True:
-        page = await searched(call, query)
+        page = await searched(call, query, within)
         found.extend(page.runs)
         if page.next is None or len(found) >= limit:
             break
@@ -250,15 +250,6 @@ async def search_runs(call: Call, given: Given) -> dict[str, Any]:
     if page.next is not None:
         answer["next_page_token"] = page.next
     return answer
-
-
-async def _meant(call: Call, number: str) -> str | None:
-    try:
-        return (await numbers.of_number(call, number)).id
-    except Refusal as refusal:
-        if refusal.status == 404:  # an experiment that is not there has no runs
-            return None
-        raise
 
 
 _STATUS = enum("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")

@@ -326,7 +326,9 @@ def _rendered(clause: Clause, ids: Mapping[Value, str]) -> str:
     key = clause.key.replace("`", "``")
     if clause.entity in {"param", "tag", "metric"}:
         if clause.entity == "tag" and clause.key == "mlflow.runName":
-            return "1" if clause.value is None else _compared("name", clause.op, clause.value)
+            if clause.value is None:  # every run has a name
+                return "position < 0" if clause.op == "IS NULL" else "position >= 0"
+            return _compared("name", clause.op, clause.value)
         return _compared(f"{clause.entity}s.`{key}`", clause.op, clause.value)
     if clause.entity == "dataset":
         return _compared(f"dataset.{'role' if key == 'context' else key}", clause.op, clause.value)

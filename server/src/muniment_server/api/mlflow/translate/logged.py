@@ -69,9 +69,9 @@ def document(
     }  # fmt: skip
 
 
-def is_logged(found: Version) -> bool:
-    """Whether a version is a logged model."""
-    return "status" in found.details.facets.get(FACET, {})
+def is_logged(said: Mapping[str, Any] | None) -> bool:
+    """Whether the facet of a version is that of a logged model."""
+    return said is not None and {"name", "experiment", "status"} <= said.keys()
 
 
 def with_status(said: Mapping[str, Any], status: str, at: datetime) -> dict[str, Any]:

@@ -19,6 +19,8 @@ ENVIRONMENTS = ("python_env.yaml", "conda.yaml")
 FILES = (MODEL, REQUIREMENTS, *ENVIRONMENTS)
 SIZE_LIMIT = 1_048_576
 """Bytes of a file that is read."""
+PARTS_LIMIT = 200_000
+"""Values in a document."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is some twenty times as fast
 _PIN = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*===?\s*([\w.!+-]+)\s*(?:[;#].*)?\Z")
 _PYTHON = re.compile(r"python\s*==?\s*([0-9][\w.]*)\s*\Z")
@@ -59,9 +61,22 @@ def digest(files: Mapping[str, str]) -> str:
 def _document(raw: bytes | None) -> dict[str, Any]:
     """A YAML mapping; what is none, or cannot be read, is empty."""
     try:
-        return _mapping(yaml.load(raw or b"", Loader=_LOADER))  # noqa: S506 - it is one of the safe ones
+        found = yaml.load(raw or b"", Loader=_LOADER)  # noqa: S506 - it is one of the safe ones
+        return _mapping(found) if _is_bounded(found) else {}
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError):
         return {}
+
+
+def _is_bounded(document: Any) -> bool:
+    """Whether a document is as small as it looks: in YAML a part may stand for another, and that for others still."""
+    waiting, left = [document], PARTS_LIMIT
+    while waiting and left > 0:
+        part, left = waiting.pop(), left - 1
+        if isinstance(part, dict):
+            waiting.extend(part.values())
+        elif isinstance(part, list | set | tuple):
+            waiting.extend(part)
+    return left > 0
 
 
 def _mapping(found: Any) -> dict[str, Any]:

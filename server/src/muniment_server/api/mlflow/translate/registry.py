@@ -9,6 +9,7 @@ import msgspec
 
 from muniment.model.mlflow import FACET, STAGE_NAMES, STAGES, milliseconds
 from muniment.model.model import Stage
+from muniment.model.names import TEXT_LIMIT, check_text
 from muniment_server.api.mlflow.translate.experiments import tags as pairs
 from muniment_server.api.mlflow.wire import checks
 from muniment_server.api.mlflow.wire.message import SEE_DOCS
@@ -31,7 +32,7 @@ def check_name(name: str, parameter: str = "name") -> str:
     if "/" in name or ":" in name:
         raise invalid(f"Invalid model name '{name}'. Names cannot contain '/' or ':'.")
     checks.check_path(name, "name")
-    return name
+    return check_text(name, parameter, TEXT_LIMIT)
 
 
 def number(version: str) -> int:

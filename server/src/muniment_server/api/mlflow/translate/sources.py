@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 import msgspec
 
@@ -34,14 +34,26 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     alias: str | None = None
 
 
+def _split(source: str, *, allow_fragments: bool = True) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        Refusal: it is none, such as one with half a bracket.
+    """
+    try:
+        return urlsplit(source, allow_fragments=allow_fragments)
+    except ValueError as error:
+        raise invalid(f"Invalid model version source: '{source}'. It is no address: {error}.") from None
+
+
 def scheme_of(source: str) -> str:
     """The scheme of a source; a path has none."""
-    return urlsplit(source).scheme.lower()
+    return _split(source).scheme.lower()
 
 
 def check_host(source: str) -> None:
     """Check that a source names no host of a protocol that speaks to hosts."""
-    parts = urlsplit(source)
+    parts = _split(source)
     if parts.scheme.lower() in _HOSTED and parts.netloc:
         raise invalid(
             f"'source' cannot use the '{parts.scheme}' scheme: the '{parts.scheme}' scheme addresses a host other than "
@@ -52,7 +64,7 @@ def check_host(source: str) -> None:
 
 def of_model(source: str) -> Source:
     """The parts of a source that begins with ``models:/``."""
-    parts = urlsplit(source, allow_fragments=False)
+    parts = _split(source, allow_fragments=False)
     words = parts.path.lstrip("/").split("/")
     if parts.netloc or not parts.path.startswith("/") or len(words) > 2 or not words[0].strip():
         raise elsewhere(source, "model_id")
@@ -73,12 +85,12 @@ def of_model(source: str) -> Source:
 
 def run_of(source: str) -> str:
     """The run of a source that begins with ``runs:/``."""
-    return urlsplit(source).path.lstrip("/").split("/")[0]
+    return _split(source).path.lstrip("/").split("/")[0]
 
 
 def path_of(source: str) -> str:
     """The path within its run of a source that begins with ``runs:/``."""
-    return urlsplit(source).path.lstrip("/").partition("/")[2].rstrip("/")
+    return _split(source).path.lstrip("/").partition("/")[2].rstrip("/")
 
 
 def elsewhere(source: str, parameter: str) -> Refusal:
@@ -110,7 +122,7 @@ def check(source: str, run: str | None, model: str | None, root: str | None) -> 
             f"directory of the run specified by the {parameter}."
         )
     _check_path(source)
-    parts = urlsplit(source)
+    parts = _split(source)
     if scheme == "runs" and (model or parts.netloc or not run or run_of(source) != run):
         raise elsewhere(source, parameter)
     if scheme == "models":
@@ -125,7 +137,7 @@ def _check_path(source: str) -> None:
     plain = source
     while (unquoted := unquote_plus(plain)) != plain:
         plain = unquoted
-    path = re.sub(r"/+", "/", urlsplit(plain).path.rstrip("/"))
+    path = re.sub(r"/+", "/", _split(plain).path.rstrip("/"))
     resolved = posixpath.normpath(path) if path.startswith("/") else None
     if "\x00" in path or ".." in plain.split("/") or resolved != path:
         raise invalid(
@@ -141,7 +153,7 @@ def _within(source: str, root: str) -> bool:
 
 
 def _parts(uri: str) -> tuple[tuple[str, str], list[str]]:
-    found = urlsplit(uri)
+    found = _split(uri)
     words = []
     for word in found.path.split("/"):
         plain = word

@@ -27,6 +27,7 @@ _PRODUCTS: tuple[tuple[str, str], ...] = (
     (r"mlflow/(users|roles|(experiments|registered-models|scorers|gateway)/permissions)\b",
      "Users and permissions belong to MLflow's own authentication and are not kept by Muniment."),
     (r"mlflow/(skills|agents|mcp-servers)\b", "Skills belong to a platform of agents and are not kept by Muniment."),
+    (r"mlflow/ui-telemetry\b", "Telemetry belongs to MLflow's own pages and is not kept by Muniment."),
     (r"mlflow/workspaces/[^/]+\Z",
      "Workspaces are projects of Muniment, which are never deleted; PATCH /v1/projects/{project} changes one."),
     (r"mlflow-artifacts/mpu\b", "Multipart upload is not supported for the current artifact repository"),

@@ -1,0 +1,106 @@
+"""Runs and their histories, where more is asked than one request of a recorded case does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlflow_door.asking import JSON, Asking, asking
+
+
+@pytest.fixture
+def ask(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asking]:
+    with asking(store_url, tmp_path / "home", monkeypatch) as made:
+        yield made
+
+
+def start(ask: Asking, experiment: str, name: str) -> str:
+    run: dict[str, Any] = ask("POST", "runs/create", {"experiment_id": experiment, "run_name": name, "start_time": 1})
+    return str(run["run"]["info"]["run_id"])
+
+
+def test_runs_of_very_many_experiments_are_found(ask: Asking) -> None:
+    commands = [{"do": "experiment.create", "name": f"e{n}"} for n in range(1_200)]
+    body = json.dumps({"commands": commands}).encode()
+    made = ask.transport.request("POST", "/v1/projects/default/batch", JSON, body)
+    assert made.status == 200
+    ids, token = [], ""
+    while True:
+        page = ask("POST", "experiments/search", {"max_results": 500, "page_token": token})
+        ids += [one["experiment_id"] for one in page["experiments"]]
+        token = page.get("next_page_token", "")
+        if not token:
+            break
+    assert len(ids) == 1_201
+    assert len(set(ids)) == 1_201
+    first, last = start(ask, ids[0], "first"), start(ask, ids[-2], "last")
+    found = ask("POST", "runs/search", {"experiment_ids": ids, "max_results": 1})
+    more = ask("POST", "runs/search", {"experiment_ids": ids, "max_results": 1, "page_token": found["next_page_token"]})
+    assert {run["info"]["run_id"] for run in (*found["runs"], *more["runs"])} == {first, last}
+    other = {"experiment_ids": ids[:5], "max_results": 1, "page_token": found["next_page_token"]}
+    assert ask.refused("POST", "runs/search", other) == (400, "Invalid page token, could not base64-decode")
+
+
+def test_pages_of_a_history_are_of_the_position_of_the_first(ask: Asking) -> None:
+    run = start(ask, "0", "long")
+
+    def log(first: int, count: int) -> None:
+        points = [{"key": "m", "value": n / 2, "timestamp": n, "step": n} for n in range(first, first + count)]
+        ask("POST", "runs/log-batch", {"run_id": run, "metrics": points})
+
+    for first in range(0, 12_000, 1_000):
+        log(first, 1_000)
+    asked: dict[str, Any] = {"run_id": run, "metric_key": "m", "max_results": 5_000}
+    page = ask("GET", "metrics/get-history", **asked)
+    log(12_000, 500)
+    steps = [point["step"] for point in page["metrics"]]
+    while token := page.get("next_page_token"):
+        page = ask("GET", "metrics/get-history", **asked, page_token=token)
+        steps += [point["step"] for point in page["metrics"]]
+    assert steps == list(range(12_000))
+    assert len(ask("GET", "metrics/get-history", run_id=run, metric_key="m")["metrics"]) == 12_500
+    assert ask.refused("GET", "metrics/get-history", **asked, page_token="NA==") == (
+        400, "Invalid page token, could not base64-decode",
+    )  # fmt: skip
+
+
+def test_a_chart_has_the_first_of_equal_parts_and_the_last_point(ask: Asking) -> None:
+    run = start(ask, "0", "charted")
+    points = [{"key": "m", "value": n, "timestamp": n, "step": n} for n in range(10)]
+    ask("POST", "runs/log-batch", {"run_id": run, "metrics": points})
+    chart = ask("GET", "metrics/get-history-bulk-interval", run_ids=run, metric_key="m", max_results=4)
+    assert [point["step"] for point in chart["metrics"]] == [0, 3, 6, 9]
+    whole = ask("GET", "metrics/get-history-bulk-interval", run_ids=run, metric_key="m", start_step=2, end_step=4)
+    assert [point["step"] for point in whole["metrics"]] == [2, 3, 4]
+
+
+def test_a_run_is_a_run_of_ours_with_code_and_parent(ask: Asking) -> None:
+    parent = start(ask, "0", "outer")
+    tags = {
+        "mlflow.parentRunId": parent, "mlflow.source.git.commit": "abc", "mlflow.source.name": "train.py", "team": "a",
+    }  # fmt: skip
+    made = ask("POST", "runs/create", {
+        "experiment_id": "0", "run_name": "inner", "user_id": "ann", "start_time": 1,
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+    })["run"]["info"]["run_id"]  # fmt: skip
+    (found,) = ask.found("run", f"parent = '{parent}'")
+    record = found["run"]
+    assert (record["id"], record["name"], record["user"], record["parent"]) == (made, "inner", "ann", parent)
+    assert (record["code"]["commit"], record["code"]["entry_point"]) == ("abc", "train.py")
+    assert found["tags"] == tags
+
+
+def test_the_name_of_a_run_is_a_tag_to_search_by(ask: Asking) -> None:
+    run = start(ask, "0", "inner")
+    for filter_, expected in (
+        ("tags.mlflow.runName = 'inner'", [run]),
+        ("tags.`mlflow.runName` LIKE 'out%'", []),
+        ("tags.mlflow.runName IS NULL", []),
+        ("tags.mlflow.runName IS NOT NULL", [run]),
+    ):
+        found = ask("POST", "runs/search", {"experiment_ids": ["0"], "filter": filter_})
+        assert [one["info"]["run_id"] for one in found.get("runs", [])] == expected, filter_

@@ -57,6 +57,10 @@ def _only_rows(pair: Pair) -> bool:
     return _sorted(pair.theirs.body) == _sorted(pair.ours.body)
 
 
+def _rows(answer: Answer, key: str) -> list[Any]:
+    return list(answer.body.get(key, [])) if isinstance(answer.body, dict) else []
+
+
 def _sorted(body: Any) -> list[str]:
     return sorted(map(repr, body.get("runs", []))) if isinstance(body, dict) else []
 
@@ -172,7 +176,19 @@ KNOWN: dict[str, Holds] = {
     "A dataset without a source is the one that is known by its name and digest": _case("inputs: no source"),
     "An id that is missing is shown as nothing": lambda pair: "id=None" in _said(pair.theirs, "message"),
     "There are no routes for OPTIONS and HEAD": lambda pair: pair.call.method in {"OPTIONS", "HEAD"},
-    "What only MLflow's own pages ask is not there": lambda pair: pair.call.path.endswith("/artifacts/files"),
+    "What only MLflow's own pages ask is not there": lambda pair: pair.call.path.endswith(
+        ("/artifacts/files", "/ui-telemetry")
+    ),
+    "Clients before 3.0 told a run of its models; since then models are records": lambda pair: (
+        pair.call.path == "runs/log-model" and pair.code == "ENDPOINT_NOT_FOUND"
+    ),
+    "A folder is there while a file is in it": lambda pair: (
+        pair.theirs.status == pair.ours.status == 200
+        and "artifacts" in pair.call.path
+        and bool(_rows(pair.theirs, "files"))
+        and all(row in _rows(pair.theirs, "files") for row in _rows(pair.ours, "files"))
+        and all(row["is_dir"] for row in _rows(pair.theirs, "files") if row not in _rows(pair.ours, "files"))
+    ),
     "A trace is no record here": lambda pair: pair.call.path == "/v1/traces",
 }
 """Reasons, and what they are reasons for."""

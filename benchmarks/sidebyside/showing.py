@@ -156,7 +156,7 @@ def _made_on(report: Report) -> str:
         *([f"PostgreSQL {postgres['server_version']} (fsync {postgres['fsync']})"] if postgres else []),
         f"Muniment {made['packages'].get('muniment', '')} with `--durability {settings['durability']}`",
         f"MLflow {settings['mlflow']} with psycopg2 {settings['psycopg2']}",
-        f"{settings['amounts']['repetitions']} repetitions in {settings['seconds'] // 60} minutes",
+        f"repetitions: {settings['amounts']['repetitions']}, in {settings['seconds'] // 60} minutes",
     ]  # fmt: skip
     if "load_after" in made:
         parts.append(f"load of the machine {made['load_before']} before and {made['load_after']} after")

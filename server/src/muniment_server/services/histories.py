@@ -18,7 +18,7 @@ _LEAST = 10_000
 """Points below which a series is read faster than it is worth remembering."""
 
 Key = tuple[int, int, str, int]
-"""(project, number of the run, metric, position)."""
+"""(project, number of the run, metric, the position since which the series is so)."""
 
 
 class Histories:

@@ -18,7 +18,7 @@ from muniment_server.services import moments
 from muniment_server.services.histories import Histories
 from muniment_server.services.runs import writable
 from muniment_server.services.workspace import Change, ProjectRef, Workspace, refuse_erased
-from muniment_server.store import heads, points, repeats, runs
+from muniment_server.store import heads, points, repeats, runs, summaries
 from muniment_server.store.draft import Draft
 from muniment_server.store.points import Steps
 from muniment_server.store.receipts import Receipt
@@ -194,15 +194,20 @@ def _read(
     row = runs.row_of(connection, scope, ref.no, run_id, at)
     refuse_erased(row.lifecycle, f"run {run_id}")
     position = at if at is not None else heads.read(connection, ref.no).position
-    whole = steps == (None, None)
-    known = histories.get((ref.no, row.no, key, position)) if whole else None
+    number = points.key_numbers(connection, ref.no, [key]).get(key)
+    if number is None:
+        raise NotFound(f"no run of this project has a metric {key[:100]!r}", field="key")
+    since = summaries.position_of(connection, ref.no, row.no, number)
+    if since is None:
+        return charts.joined([]), position
+    # the series is what it was when it last got points, unless it is asked for as it was before that
+    remembered = (ref.no, row.no, key, min(since, position))
+    known = histories.get(remembered) if steps == (None, None) else None
     if known is not None:
         return known, position
     run = points.RunPoints(row.no, run_id)
     found = points.read_series(connection, ref.no, run, {key}, as_of=at, steps=steps)
-    if key not in found and key not in points.key_numbers(connection, ref.no, [key]):
-        raise NotFound(f"no run of this project has a metric {key[:100]!r}", field="key")
     made = found.get(key) or charts.joined([])
-    if whole:
-        histories.keep((ref.no, row.no, key, position), made)
+    if steps == (None, None):
+        histories.keep(remembered, made)
     return made, position

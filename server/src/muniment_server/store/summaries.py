@@ -110,6 +110,15 @@ def of_runs(
     return _found(connection, project_id, within)
 
 
+def position_of(connection: sa.Connection, project_id: int, run: int, key: int) -> int | None:
+    """The position of the latest entry that gave points to a series; None if none did."""
+    query = sa.select(summaries.c.position).where(
+        summaries.c.project_id == project_id, summaries.c.run == run, summaries.c.key == key
+    )
+    found: int | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
 def of_span(connection: sa.Connection, project_id: int, low: int, high: int) -> dict[int, dict[str, Summary]]:
     """Those of all runs from one number to another."""
     return _found(connection, project_id, [summaries.c.run.between(low, high)])

@@ -168,7 +168,7 @@ def first_wrong(
     """Where the history is wrong once a row was changed (or deleted); None if it cannot be told beforehand."""
     now = before if after is None or after.get("project_id") != before.get("project_id") else after
     project = before.get("project_id", 0)
-    if "erased" in (before.get("body") or "") or before.get("action") == "run.erase":
+    if "erased" in (before.get("body") or "") or str(before.get("action")).endswith(".erase"):
         return None  # without what the erasure said, everything that it emptied is accused too, and that came before
     if table in _PLACES:
         place = min(before[_PLACES[table]], now[_PLACES[table]])

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -466,15 +467,20 @@ def failing_commit(workspace: Workspace, error: str, *, after: int = 0) -> Itera
     }
     steps: list[Exception | None] = [errors[error], *[None] * after]
 
-    def fail(connection: sa.Connection) -> None:
-        del connection
-        step = steps.pop() if steps else None
-        if step is not None:
-            raise step
+    store = workspace.store
 
-    engine = workspace.store._writing
-    sa.event.listen(engine, "commit", fail)
-    try:
+    @contextmanager
+    def at_once(connection: sa.Connection) -> Iterator[None]:
+        step = steps.pop() if steps else None
+        if step is None:
+            with type(store).at_once(store, connection):
+                yield
+            return
         yield
-    finally:
-        sa.event.remove(engine, "commit", fail)
+        transaction = connection.get_transaction()
+        assert transaction is not None
+        transaction.rollback()
+        raise step
+
+    with patch.object(store, "at_once", at_once):
+        yield

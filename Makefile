@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5050
 
-.PHONY: run test test-integrations check bench bench-core clean
+.PHONY: run test test-integrations test-mlflow check bench bench-core clean
 
 run: $(VENV)/installed  ## Record the demo if it is not there, then serve on http://127.0.0.1:5050
 	$(BIN)/muniment demo --once
@@ -16,6 +16,9 @@ test: check  ## Everything that CI runs
 
 test-integrations: $(VENV)-integrations/installed  ## Callbacks of PyTorch Lightning, Transformers and Keras, which CI does without
 	$(VENV)-integrations/bin/python -m pytest -m heavy sdk/tests/integrations
+
+test-mlflow: $(VENV)/installed-tests  ## Whether MLflow's own server still answers as the tests of its door have it written down
+	$(BIN)/python -m pytest -m heavy server/tests/mlflow_door
 
 check: $(VENV)/installed-tests  ## Style, types and floors
 	$(BIN)/ruff format --check .

@@ -106,6 +106,10 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "mlflow_get_metric_history_bulk": {"run_id": ID, "metric_key": "k"},
     "mlflow_get_metric_history_bulk_interval": {"run_ids": ID, "metric_key": "k"},
     "mlflow_log_inputs": {"run_id": ID, "models": [{"model_id": f"m-{ID}"}]},
+    "mlflow_log_model": {
+        "run_id": ID,
+        "model_json": '{"run_id": "r", "artifact_path": "a", "utc_time_created": "t", "flavors": {}}',
+    },
     "mlflow_log_outputs": {"run_id": ID, "models": [{"model_id": f"m-{ID}"}]},
     "mlflow_search_datasets": {"experiment_ids": ["0"]},
     "mlflow_list_folder": {"path": f"0/{ID}/artifacts"},

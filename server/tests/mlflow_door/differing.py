@@ -190,9 +190,6 @@ KNOWN: dict[str, Holds] = {
     "What only MLflow's own pages ask is not there": lambda pair: pair.call.path.endswith(
         ("/artifacts/files", "/ui-telemetry")
     ),
-    "Clients before 3.0 told a run of its models; since then models are records": lambda pair: (
-        pair.call.path == "runs/log-model" and pair.code == "ENDPOINT_NOT_FOUND"
-    ),
     "A folder is there while a file is in it": lambda pair: (
         pair.theirs.status == pair.ours.status == 200
         and "artifacts" in pair.call.path

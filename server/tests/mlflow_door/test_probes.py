@@ -16,6 +16,7 @@ def test_we_answer_as_mlflow_does(noun: str, our_port: int) -> None:
     assert not found, "\n".join([f"{len(found)} differences", *found])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("noun", recorded.NOUNS)
 def test_mlflow_still_answers_as_it_is_written_down(noun: str, real_port: int) -> None:
     written, said = recorded.read(noun), recorded.played(noun, real_port)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import msgspec
+
+from muniment.model.batch import SetTags
 from muniment.model.errors import Conflict, Gone, NotFound
 from muniment.model.mlflow import FACET, version_id
 from muniment.model.search import PAGE_LIMIT, Query
 from muniment_server.api.mlflow.routes import numbers
-from muniment_server.api.mlflow.routes.runs import refused, run_of
+from muniment_server.api.mlflow.routes.runs import commit, read, refused, run_of
 from muniment_server.api.mlflow.translate import filters
 from muniment_server.api.mlflow.translate.inputs import new_input
 from muniment_server.api.mlflow.translate.places import Place
@@ -22,6 +26,8 @@ from muniment_server.api.routing import Call
 from muniment_server.policy.access import Permission
 from muniment_server.services import details, inputs, search
 
+_HISTORY = "mlflow.log-model.history"
+_OF_MODEL = frozenset(("artifact_path", "flavors", "run_id", "utc_time_created"))
 EXPERIMENTS_LIMIT, SUMMARIES_LIMIT = 20, 1_000
 """Experiments in one question about datasets, and datasets in its answer."""
 
@@ -56,6 +62,28 @@ async def log_outputs(call: Call, given: Given) -> dict[str, Any]:
         raise Refusal("BAD_REQUEST", "A model is given twice; a run writes a model once.")
     steps = {model: {"model_id": item["model_id"], "step": item.get("step", 0)} for model, item in made.items()}
     await _commit(call, run, inputs.log_models(call.workspace, call.scope, project_of(call), run, steps, OUTPUT))
+    return {}
+
+
+async def log_model(call: Call, given: Given) -> dict[str, Any]:
+    """Say which model a run wrote, as clients did before there were logged models: it is added to a tag."""
+    text = given["model_json"]
+    try:
+        said = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        raise invalid(f"Malformed model info. \n {text} \n is not a valid JSON.") from None
+    missing_fields = sorted(_OF_MODEL - set(said if isinstance(said, dict) else ()))
+    if missing_fields:
+        raise invalid(f"Model json is missing mandatory fields: {{{', '.join(map(repr, missing_fields))}}}")
+    run = run_of(given)
+    found = await read(call, run)
+    try:
+        known = msgspec.json.decode(found.tags.get(_HISTORY, "[]"))
+    except ValueError:
+        known = []
+    kept = {name: said.get(name) for name in ("run_id", "artifact_path", "utc_time_created", "model_uuid", "flavors")}
+    history = json.dumps([*(known if isinstance(known, list) else []), kept])
+    await commit(call, run, SetTags(run=run, tags={_HISTORY: history}))
     return {}
 
 
@@ -121,6 +149,11 @@ ENDPOINTS = [
         method="POST", path="/runs/outputs", handler=log_outputs, permission=Permission.WRITE,
         message={"run_id": STRING, "models": many(model_id=STRING, step=INT64)},
         checks=(("run_id", ("required", "string")), ("models", ("required", "array"))),
+    ),
+    Endpoint(
+        method="POST", path="/runs/log-model", handler=log_model, permission=Permission.WRITE,
+        message={"run_id": STRING, "model_json": STRING},
+        checks=(("run_id", ("string", "required")), ("model_json", ("string", "required"))),
     ),
     Endpoint(
         method="POST", path="/experiments/search-datasets", handler=search_datasets, permission=Permission.READ,

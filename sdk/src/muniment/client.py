@@ -429,7 +429,7 @@ def _query(**values: Any) -> str:
 def _error(received: Answer) -> MunimentError:
     try:
         refusal = msgspec.json.decode(received.body, type=_Refusal)
-    except msgspec.DecodeError:
+    except ValueError:
         refusal = _Refusal(detail=f"the server answered {received.status}: {received.body[:200]!r}")
     cls = all_errors().get(refusal.code, MunimentError)
     return cls(refusal.detail, field=refusal.field)

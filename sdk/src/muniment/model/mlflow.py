@@ -147,7 +147,7 @@ def _json(text: Any) -> Any:
         return text if isinstance(text, list) else None
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except ValueError:
         return None
 
 

@@ -184,7 +184,7 @@ class Reader:
     def _decoded(self, content: bytes, type_: type[T]) -> T:
         try:
             return msgspec.json.decode(content, type=type_)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise Damaged(f"{self.places[0]}: an entry cannot be read: {error}") from None
 
     def _file(self, content: bytes) -> layout.File:

@@ -211,7 +211,7 @@ def _checked(folder: Path, report: Report) -> Manifest:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise InvalidInput(f"{folder} is no export: it has no {MANIFEST}", field="folder") from None
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise InvalidInput(f"{folder / MANIFEST} is no manifest: {error}", field="folder") from None
     if manifest.format != FORMAT or manifest.schema not in migrations.known():
         raise InvalidInput(

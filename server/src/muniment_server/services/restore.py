@@ -76,7 +76,7 @@ def check(folder: Path, report: Report) -> Manifest:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (FileNotFoundError, NotADirectoryError):
         raise InvalidInput(f"{folder} is no backup: it has no {MANIFEST}", field="folder") from None
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise InvalidInput(f"{folder / MANIFEST} is not that of a backup: {error}", field="folder") from None
     if manifest.format != FORMAT or manifest.schema not in migrations.known():
         raise InvalidInput(
@@ -110,7 +110,7 @@ def _listed(folder: Path) -> Iterator[Spoken]:
                     f"{folder / LISTING} names {item.location[:80]!r}, which no store has", field="folder"
                 )
             yield item
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise InvalidInput(f"{folder / LISTING} is no list of artifacts: {error}", field="folder") from None
 
 

@@ -168,7 +168,7 @@ class TrustFolder:
             for line in lines:
                 try:
                     yield msgspec.json.decode(line, type=Seal)
-                except msgspec.MsgspecError:
+                except ValueError:
                     continue
 
     def last_published(self) -> int:
@@ -183,7 +183,7 @@ class TrustFolder:
         for line in reversed(tail):
             try:
                 return msgspec.json.decode(line, type=Seal).number
-            except msgspec.MsgspecError:  # the beginning of the tail, or what a crash cut short
+            except ValueError:  # the beginning of the tail, or what a crash cut short
                 continue
         return 0
 

@@ -149,7 +149,7 @@ def mention(name: str, before: str | None, version: int) -> str:
     """The tag of a logged model that lists its registered versions, with one more."""
     try:
         listed = msgspec.json.decode(before) if before else []
-    except msgspec.DecodeError:
+    except ValueError:
         listed = []
     mine = {"name": name, "version": version}
     if not isinstance(listed, list):

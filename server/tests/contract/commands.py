@@ -381,15 +381,18 @@ class Request:
     outcome: Outcome
 
 
-def explained(model: Model, requests: list[Request]) -> Model | None:
-    """The model after these requests in some serial order that gives exactly these answers; None if there is none."""
+def explained(model: Model, requests: list[Request], head: tuple[int, int]) -> Model | None:
+    """The model after these requests in some serial order that gives exactly these answers; None if there is none.
+
+    Several orders may give the answers: it must be one that leads to the position and the number of records at `head`.
+    """
     if not requests:
-        return model
+        return model if (model.head, model.records) == head else None
     for at, request in enumerate(requests):
         trial = model.copy()
         outcome = trial.apply(request.op, request.key, request.body, request.outcome.answer)
         if outcome == request.outcome:
-            found = explained(trial, requests[:at] + requests[at + 1 :])
+            found = explained(trial, requests[:at] + requests[at + 1 :], head)
             if found is not None:
                 return found
     return None

@@ -266,13 +266,15 @@ class Driver:
         ]
         if threaded:
             answered.sort(key=lambda request: (request.outcome.answer or {}).get("position", 0))
-        after = explained(self.model, answered)
+        with self.first.store.read() as connection:
+            head = heads.read(connection, self.project)
+        after = explained(self.model, answered, (head.position, head.records))
         told = "\n".join(
             f"{request.op}\n    {request.outcome}\n"
             f"    alone: {self.model.copy().apply(request.op, request.key, request.body)}"
             for request in answered
         )
-        assert after is not None, f"no serial order explains\n{told}"
+        assert after is not None, f"no serial order explains and leads to {head}\n{told}"
         self.model = after
         self.check_head()
 

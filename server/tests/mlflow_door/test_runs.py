@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from mlflow_door.asking import JSON, Asking, asking
+from muniment.model.errors import Unavailable
+from muniment_server.api.mlflow.routes import experiments
 
 
 @pytest.fixture
@@ -104,3 +106,33 @@ def test_the_name_of_a_run_is_a_tag_to_search_by(ask: Asking) -> None:
     ):
         found = ask("POST", "runs/search", {"experiment_ids": ["0"], "filter": filter_})
         assert [one["info"]["run_id"] for one in found.get("runs", [])] == expected, filter_
+
+
+def test_a_deletion_that_was_cut_off_is_finished_when_it_is_asked_for_again(
+    ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = ask("POST", "experiments/create", {"name": "e"})["experiment_id"]
+    made = [start(ask, experiment, name) for name in ("a", "b", "c")]
+
+    def lifecycles() -> set[str]:
+        runs = (ask("GET", "runs/get", run_id=run)["run"]["info"]["lifecycle_stage"] for run in made)
+        return {*runs, ask("GET", "experiments/get", experiment_id=experiment)["experiment"]["lifecycle_stage"]}
+
+    for operation, before, after in (("delete", "active", "deleted"), ("restore", "deleted", "active")):
+        with monkeypatch.context() as cut:
+            cut.setattr(experiments, "COMMANDS_LIMIT", 1)
+            done = experiments._do
+            calls = []
+
+            async def once(*given: Any, done: Any = done, calls: list[int] = calls) -> Any:
+                calls.append(1)
+                if len(calls) == 2:
+                    raise Unavailable("cut off")
+                return await done(*given)
+
+            cut.setattr(experiments, "_do", once)
+            assert ask.raw("POST", f"experiments/{operation}", {"experiment_id": experiment})[0] == 503
+        assert lifecycles() == {before, after}
+        ask("POST", f"experiments/{operation}", {"experiment_id": experiment})
+        assert lifecycles() == {after}
+        assert ask.refused("POST", f"experiments/{operation}", {"experiment_id": experiment})[0] == 404

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -23,8 +21,8 @@ from muniment_server.annexes.connectors.mlflow.importing import Imported, Report
 from muniment_server.annexes.connectors.mlflow.server import Server
 from muniment_server.annexes.connectors.mlflow.shapes import Source
 from muniment_server.annexes.connectors.mlflow.wire import Api
-from muniment_server.commands.options import StoreOption, TrustOption, store_url
-from muniment_server.services.workspace import DEFAULT_PROJECT, Workspace
+from muniment_server.commands.options import StoreOption, TrustOption, opening
+from muniment_server.services.workspace import DEFAULT_PROJECT
 
 T = TypeVar("T")
 _SHOWN = 20
@@ -65,7 +63,7 @@ def bring(
     """
     source = _source(uri, workspace)
     try:
-        with _opened(store, place, trust) as opened:
+        with opening(store, place, trust) as opened:
             owner = opened.owner_scope
             done = _with_bar(
                 lambda report: importing.bring(opened, owner, project, source, report, again=again, artifacts=artifacts)
@@ -102,7 +100,7 @@ def take(
     """
     api = Api(uri, workspace)
     try:
-        with _opened(store, place, trust) as opened:
+        with opening(store, place, trust) as opened:
             holdings = Holdings(opened, opened.owner_scope, project)
             done = _with_bar(lambda report: exporting.take(holdings, api, report, artifacts=artifacts))
     finally:
@@ -117,15 +115,6 @@ def _source(uri: str, workspace: str) -> Source:
     if uri.partition(":")[0] in {"http", "https"}:
         return Server(uri, workspace)
     return Database(uri, workspace)
-
-
-@contextmanager
-def _opened(store: str | None, artifacts: str | None, trust: Path | None) -> Iterator[Workspace]:
-    workspace = Workspace(store_url(store), trust=trust, artifacts=artifacts)
-    try:
-        yield workspace
-    finally:
-        workspace.close()
 
 
 def _with_bar(work: Callable[[Report], T]) -> T:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from muniment.model.errors import InvalidInput
-from muniment_server.services.workspace import data_folder
+from muniment_server.services.workspace import Workspace, data_folder
 from muniment_server.store.engine import parse_url
 
 StoreOption = Annotated[
@@ -42,6 +44,16 @@ def store_url(given: str | None) -> str:
     folder = data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'store.db'}"
+
+
+@contextmanager
+def opening(store: str | None, artifacts: str | None, trust: Path | None) -> Iterator[Workspace]:
+    """The store that the options name, with its writer, for one command."""
+    workspace = Workspace(store_url(store), trust=trust, artifacts=artifacts)
+    try:
+        yield workspace
+    finally:
+        workspace.close()
 
 
 def check_there(url: str) -> None:

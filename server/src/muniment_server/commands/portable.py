@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +10,10 @@ import typer
 
 from muniment_server.annexes import keeper
 from muniment_server.commands.bars import with_bars
-from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, check_there, store_url
+from muniment_server.commands.options import ArtifactsOption, StoreOption, TrustOption, check_there, opening, store_url
 from muniment_server.services import portable
 from muniment_server.services.portable import Moved
-from muniment_server.services.workspace import DEFAULT_PROJECT, Workspace
+from muniment_server.services.workspace import DEFAULT_PROJECT
 
 
 def export(
@@ -37,7 +35,7 @@ def export(
       muniment export everything --store postgresql://muniment@db/muniment
     """
     check_there(store_url(store))
-    with _opened(store, artifacts, trust) as workspace:
+    with opening(store, artifacts, trust) as workspace:
         owner = workspace.owner_scope
         _show(
             "exported",
@@ -65,7 +63,7 @@ def import_(
 
       muniment import churn-2026-11 --project churn-copy --store sqlite:///other.db
     """
-    with _opened(store, artifacts, trust) as workspace:
+    with opening(store, artifacts, trust) as workspace:
         owner = workspace.owner_scope
         _show(
             "imported",
@@ -73,15 +71,6 @@ def import_(
             json=json,
         )
         keeper.seal(workspace)
-
-
-@contextmanager
-def _opened(store: str | None, artifacts: str | None, trust: Path | None) -> Iterator[Workspace]:
-    workspace = Workspace(store_url(store), trust=trust, artifacts=artifacts)
-    try:
-        yield workspace
-    finally:
-        workspace.close()
 
 
 def _show(verb: str, moved: Moved, *, json: bool) -> None:

@@ -162,21 +162,23 @@ async def update_experiment(call: Call, given: Given) -> dict[str, Any]:
 
 async def delete_experiment(call: Call, given: Given) -> dict[str, Any]:
     """Delete an experiment with its runs; it can be restored, and its name stays taken."""
-    place = await numbers.of_number(call, given["experiment_id"])
-    done = await _do(call, DeleteRecord(record=place.id))
-    if not done.results[0].changed:
-        raise missing(f"No Experiment with id={place.number} exists")
-    await _set_runs(call, place.id, "active", "deleted")
-    return {}
+    return await _move(call, given, "active", "deleted")
 
 
 async def restore_experiment(call: Call, given: Given) -> dict[str, Any]:
     """Restore an experiment with its runs."""
+    return await _move(call, given, "deleted", "active")
+
+
+async def _move(call: Call, given: Given, before: str, after: str) -> dict[str, Any]:
+    """Delete or restore an experiment. Its runs go first: whoever was cut off between them sends the request again."""
     place = await numbers.of_number(call, given["experiment_id"])
-    done = await _do(call, RestoreRecord(record=place.id))
-    if not done.results[0].changed:
+    found = await asyncio.to_thread(experiments.get, call.workspace, call.scope, project_of(call), place.id)
+    if found.lifecycle != before:
         raise missing(f"No Experiment with id={place.number} exists")
-    await _set_runs(call, place.id, "deleted", "active")
+    await _set_runs(call, place.id, before, after)
+    await _do(call, DeleteRecord(record=place.id) if after == "deleted" else RestoreRecord(record=place.id))
+    await _set_runs(call, place.id, before, after)  # those that were started meanwhile
     return {}
 
 

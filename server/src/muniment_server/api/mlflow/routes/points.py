@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from muniment.model.batch import LogParams, LogPoints
-from muniment.model.errors import MunimentError
+from muniment.model.errors import Conflict, Gone, NotFound
 from muniment.model.metric import Int64, NewPoints
 from muniment_server.api.mlflow.routes import measured, runs
 from muniment_server.api.mlflow.routes.experiments import TAG
@@ -90,7 +90,7 @@ async def log_point(call: Call, given: PointOfRun) -> dict[str, Any] | None:
 async def _log(call: Call, run: str, new: NewPoints) -> dict[str, Any]:
     try:
         await call.commit(metrics.log(call.workspace, call.scope, project_of(call), run, new))
-    except MunimentError as error:
+    except (NotFound, Gone, Conflict) as error:
         raise await runs.refused(call, run, error, {}) from None
     return {}
 
@@ -164,7 +164,7 @@ async def log_metric(call: Call, given: Given) -> dict[str, Any]:
     new = NewPoints(**translate.points([given]))
     try:
         await call.commit(metrics.log(call.workspace, call.scope, project_of(call), run, new))
-    except MunimentError as error:
+    except (NotFound, Gone, Conflict) as error:
         raise await runs.refused(call, run, error, {}) from None
     return {}
 

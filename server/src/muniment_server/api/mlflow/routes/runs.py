@@ -145,7 +145,7 @@ async def log_param(call: Call, given: Given) -> dict[str, Any]:
     run = run_of(given)
     try:
         await call.commit(runs.log_params(call.workspace, call.scope, project_of(call), run, {key: value}))
-    except MunimentError as error:
+    except (NotFound, Gone, Conflict) as error:
         refusal = await refused(call, run, error, {key: value})
         if refusal.code == "INVALID_PARAMETER_VALUE" and isinstance(error, Conflict) and "already" in refusal.message:
             known = (await read(call, run)).params[key]

@@ -18,7 +18,6 @@ METRICS_LIMIT, ITEMS_LIMIT, ENTITIES_LIMIT = 1_000, 100, 1_000
 """Metrics, params or tags, and all of them together in one batch."""
 
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}\Z")
-_EXPERIMENT_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,63}\Z")
 _KEY = re.compile(r"[/\w.\- :]*\Z")
 _CHARACTERS = (
     "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and "

@@ -92,19 +92,24 @@ def of_runs(workspace: Workspace, scope: Scope, project: str, ids: Sequence[str]
 
     def ask(reader: Reader) -> list[RunDetails]:
         numbers = reader.numbers(ids)
-        wanted = sorted(numbers.values())
-        documents = _facets(reader, wanted, facets)
-        used = links.into(reader.connection, reader.project_id, wanted, "used")
-        datasets, models = _used(reader, sorted({upstream for _, upstream, _ in used}), facets)
-        found = {number: RunDetails(facets=documents.get(number, {}), datasets=[], models=[]) for number in wanted}
-        for downstream, upstream, role in used:
-            if upstream in datasets:
-                found[downstream].datasets.append(msgspec.structs.replace(datasets[upstream], role=role))
-            elif upstream in models:
-                found[downstream].models.append(models[upstream])
+        found = of_numbers(reader, sorted(numbers.values()), facets)
         return [found[numbers[run]] for run in ids]
 
     return catalog.read(workspace, scope, project, None, ask)
+
+
+def of_numbers(reader: Reader, numbers: list[int], facets: str) -> dict[int, RunDetails]:
+    """The same by the runs' numbers, for who has a reader already."""
+    documents = _facets(reader, numbers, facets)
+    used = links.into(reader.connection, reader.project_id, numbers, "used")
+    datasets, models = _used(reader, sorted({upstream for _, upstream, _ in used}), facets)
+    found = {number: RunDetails(facets=documents.get(number, {}), datasets=[], models=[]) for number in numbers}
+    for downstream, upstream, role in used:
+        if upstream in datasets:
+            found[downstream].datasets.append(msgspec.structs.replace(datasets[upstream], role=role))
+        elif upstream in models:
+            found[downstream].models.append(models[upstream])
+    return found
 
 
 def _used(reader: Reader, numbers: list[int], facets: str) -> tuple[dict[int, Used], dict[int, str]]:

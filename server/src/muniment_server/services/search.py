@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from muniment.model.errors import InvalidInput, TooLarge
@@ -27,10 +29,41 @@ COLUMN_LIMIT = 1_000
 _FAMILIES = frozenset(("params", "tags", "metrics"))
 
 
-def search(
-    workspace: Workspace, scope: Scope, project: str, query: Query, experiments: Sequence[str] | None = None
-) -> Page:
+class Found(msgspec.Struct, frozen=True):
+    """One page of rows, in order."""
+
+    connection: sa.Connection
+    project_id: int
+    rows: list[sa.Row[Any]]
+    next: str | None
+    total: int | None
+    as_of: int | None
+
+
+def search(workspace: Workspace, scope: Scope, project: str, query: Query) -> Page:
     """One page of the records that match.
+
+    Args:
+        workspace: the store.
+        scope: who asks.
+        project: where.
+        query: what is asked.
+    """
+    columns = _columns(query)
+    with found(workspace, scope, project, query) as page:
+        position = page.as_of if page.as_of is not None else heads.read(page.connection, page.project_id).position
+        if query.kind == "run":
+            made: list[Any] = runs.with_data(page.connection, page.project_id, page.rows, columns, page.as_of)
+        else:
+            made = [current.to_record(query.kind, row) for row in page.rows]
+    return Page(**{f"{query.kind}s": made}, next=page.next, total=page.total, position=position)
+
+
+@contextmanager
+def found(
+    workspace: Workspace, scope: Scope, project: str, query: Query, experiments: Sequence[str] | None = None
+) -> Iterator[Found]:
+    """The rows of one page, with the snapshot in which they were found.
 
     Args:
         workspace: the store.
@@ -42,7 +75,6 @@ def search(
     ref = workspace.project(scope, project, Permission.READ)
     where = parse_where(query.where, query.kind)
     orders = _orders(query)
-    columns = _columns(query)
     with workspace.store.read() as connection:
         at = moments.position(connection, ref.no, query.as_of)
         if at is not None and mentions_words(where):
@@ -62,12 +94,7 @@ def search(
             extra = sa.and_(extra, pages.among_experiments(source, experiments))
         rows, token = pages.page(source, where, orders, extra, query.limit, question, query.page)
         total = pages.count(source, where, extra) if query.count else None
-        position = at if at is not None else heads.read(connection, ref.no).position
-        if query.kind != "run":
-            found = [current.to_record(query.kind, row) for row in rows]
-            return Page(**{f"{query.kind}s": found}, next=token, total=total, position=position)
-        data = runs.with_data(connection, ref.no, rows, columns, at)
-    return Page(runs=data, next=token, total=total, position=position)
+        yield Found(connection, ref.no, rows, token, total, at)
 
 
 def _orders(query: Query) -> list[Order]:

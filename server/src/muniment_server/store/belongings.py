@@ -13,7 +13,9 @@ import sqlalchemy as sa
 
 from muniment.model.canonical import canonical, untagged
 from muniment_server.store import current, tables
+from muniment_server.store.dialects import among, listed, numbers_for
 from muniment_server.store.held import Held
+from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import records
 
 
@@ -165,19 +167,29 @@ def _beyond(folder: str) -> str:
     return f"{folder[:-1]}0"  # which follows the slash
 
 
+def _documents(table: sa.Table) -> Prepared:
+    begins = sa.func.substr(table.c.name, sa.literal_column("1"), sa.bindparam("length"))
+    query = sa.select(table.c.record, table.c.name, table.c.value).where(
+        table.c.project_id == sa.bindparam("project_id"), among(table.c.record, listed("numbers")),
+        current.at(table, None), begins == sa.bindparam("begin"),
+    )  # fmt: skip
+    return Prepared(lambda _: query)
+
+
+_DOCUMENTS = {name: _documents(family.table) for name, family in FAMILIES.items() if "value" in family.table.c}
+
+
 def documents(
     connection: sa.Connection, project_id: int, family: str, numbers: list[int], begin: str
 ) -> dict[int, dict[str, Any]]:
     """Current documents of many records whose names begin so, by number and name."""
-    table = FAMILIES[family].table
+    rows = _DOCUMENTS[family].rows(connection, {
+        "project_id": project_id, "numbers": numbers_for(connection.dialect.name, numbers), "length": len(begin),
+        "begin": begin,
+    })  # fmt: skip
     found: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(numbers), 10_000):
-        query = sa.select(table.c.record, table.c.name, table.c.value).where(
-            table.c.project_id == project_id, table.c.record.in_(numbers[start : start + 10_000]),
-            current.at(table, None), sa.func.substr(table.c.name, 1, len(begin)) == begin,
-        )  # fmt: skip
-        for row in connection.execute(query):
-            found.setdefault(row.record, {})[row.name] = untagged(msgspec.json.decode(row.value))
+    for record, name, value in rows:
+        found.setdefault(record, {})[name] = untagged(msgspec.json.decode(value))
     return found
 
 

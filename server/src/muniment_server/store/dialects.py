@@ -99,6 +99,11 @@ def numbers_for(dialect: str, numbers: Sequence[int]) -> Any:
     return msgspec.json.encode(numbers).decode() if dialect == "sqlite" else numbers
 
 
+def listed(name: str) -> sa.BindParameter[Any]:
+    """The parameter that numbers are sent as."""
+    return sa.bindparam(name, type_=sa.types.NullType())
+
+
 class OrderedJoin(sa.sql.expression.Join):
     """A join whose left side is read first. SQLite needs to be told; PostgreSQL knows its tables."""
 
@@ -121,7 +126,7 @@ def _join_sqlite(element: OrderedJoin, compiler: SQLCompiler, **options: Any) ->
 class IndexedAlias(sa.sql.expression.Alias):
     """A table read through one of its indexes. SQLite needs to be told, since it prefers a table's own key."""
 
-    inherit_cache = False
+    inherit_cache = True  # the index is part of its name
     index = ""
 
 

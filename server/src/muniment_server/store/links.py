@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment.model.link import Direction
-from muniment_server.store.dialects import among, filtered, numbers_for
+from muniment_server.store.dialects import among, filtered, listed, numbers_for
 from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import links, records
 
@@ -35,20 +35,20 @@ def holds(connection: sa.Connection, project_id: int, key: LinkKey) -> bool:
     return connection.execute(query).first() is not None
 
 
+_INTO = Prepared(
+    lambda _: sa.select(links.c.downstream, links.c.upstream, links.c.role)
+    .where(
+        links.c.project_id == sa.bindparam("project_id"), links.c.type == sa.bindparam("type"),
+        links.c.valid_to.is_(None), among(links.c.downstream, listed("numbers")),
+    )
+    .order_by(links.c.downstream, links.c.valid_from, links.c.upstream, links.c.role)
+)  # fmt: skip
+
+
 def into(connection: sa.Connection, project_id: int, numbers: Sequence[int], type_: str) -> list[tuple[int, int, str]]:
     """(downstream, upstream, role) of the links of a type that lead to records now, in the order of their making."""
-    found: list[tuple[int, int, str]] = []
-    for start in range(0, len(numbers), _AT_ONCE):
-        query = (
-            sa.select(links.c.downstream, links.c.upstream, links.c.role)
-            .where(
-                links.c.project_id == project_id, links.c.type == type_, links.c.valid_to.is_(None),
-                links.c.downstream.in_(numbers[start : start + _AT_ONCE]),
-            )
-            .order_by(links.c.downstream, links.c.valid_from, links.c.upstream, links.c.role)
-        )  # fmt: skip
-        found.extend((row.downstream, row.upstream, row.role) for row in connection.execute(query))
-    return found
+    given = numbers_for(connection.dialect.name, list(numbers))
+    return _INTO.rows(connection, {"project_id": project_id, "type": type_, "numbers": given})
 
 
 class Waiting(Protocol):

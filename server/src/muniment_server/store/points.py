@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 
 from muniment_server.segments import chart, level0, level1
 from muniment_server.segments.level1 import SeriesColumns
+from muniment_server.store.dialects import among, listed, numbers_for
 from muniment_server.store.repeats import PointsBatch
+from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import keys, points, segment_runs, segments
 
 
@@ -63,16 +66,28 @@ def key_numbers(connection: sa.Connection, project_id: int, names: Iterable[str]
     return {row.name: row.no for row in connection.execute(query)}
 
 
+_KEY_NAMES = Prepared(
+    lambda _: sa.select(keys.c.no, keys.c.name).where(
+        keys.c.project_id == sa.bindparam("project_id"), among(keys.c.no, listed("numbers"))
+    )
+)
+
+
 def key_names(connection: sa.Connection, project_id: int, numbers: Iterable[int]) -> dict[int, str]:
     """The names of interned numbers, in their order; asked by itself, which is cheaper than with every row."""
-    wanted = sorted(set(numbers))
-    found: dict[int, str] = {}
-    for start in range(0, len(wanted), 10_000):
-        query = sa.select(keys.c.no, keys.c.name).where(
-            keys.c.project_id == project_id, keys.c.no.in_(wanted[start : start + 10_000])
-        )
-        found.update((row.no, row.name) for row in connection.execute(query).all())
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    wanted = numbers_for(connection.dialect.name, sorted(set(numbers)))
+    found = _KEY_NAMES.rows(connection, {"project_id": project_id, "numbers": wanted})
+    return dict(sorted(found, key=itemgetter(1)))
+
+
+def by_name(connection: sa.Connection, project_id: int, rows: list[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Rows (record, interned number, …) of each name, by name."""
+    names = key_names(connection, project_id, {row[1] for row in rows})
+    found: dict[int, list[Any]] = {number: [] for number in names}
+    for row in rows:
+        found[row[1]].append(row)
+    for number, name in names.items():
+        yield name, found[number]
 
 
 def read_series(

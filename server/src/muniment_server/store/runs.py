@@ -12,9 +12,11 @@ from muniment.model.errors import Gone, NotFound
 from muniment.model.run import Run, RunData
 from muniment_server.policy.access import Scope
 from muniment_server.store import current, past, summaries
-from muniment_server.store.points import key_names, key_numbers
+from muniment_server.store.dialects import among, listed, numbers_for
+from muniment_server.store.points import by_name, key_numbers
 from muniment_server.store.projects import visible
 from muniment_server.store.records import erased
+from muniment_server.store.statements import Prepared
 from muniment_server.store.tables import params, records, runs, tags
 
 
@@ -72,7 +74,7 @@ def find(
 def with_data(
     connection: sa.Connection, project_id: int, rows: Iterable[sa.Row[Any]], columns: Columns, as_of: int | None
 ) -> list[RunData]:
-    """Runs, in the given order, with the chosen columns; three queries however many they are."""
+    """Runs, in the given order, with the chosen columns; a handful of queries however many they are."""
     found: list[tuple[int, Run]] = [(row.no, current.to_record("run", row)) for row in rows]
     numbers = [no for no, _ in found]
     run_params = items(connection, params, project_id, numbers, columns.params, as_of)
@@ -84,15 +86,75 @@ def with_data(
     ]
 
 
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """A param or a tag."""
+
+    key: str
+    value: str
+
+
+class Latest(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it is now, with the last point of each metric alone; all by name."""
+
+    no: int
+    run: Run
+    params: list[Item]
+    tags: list[Item]
+    metrics: list[summaries.Last]
+
+
+def latest(connection: sa.Connection, project_id: int, rows: Iterable[sa.Row[Any]]) -> list[Latest]:
+    """Runs, in the given order, with what they have now: a third of the work of `with_data`."""
+    found: list[tuple[int, Run]] = [(row.no, current.to_record("run", row)) for row in rows]
+    numbers = [no for no, _ in found]
+    if not numbers:
+        return []
+    families: list[dict[int, list[Item]]] = []
+    for table in (params, tags):
+        by_run: dict[int, list[Item]] = {no: [] for no in numbers}
+        for name, its in by_name(connection, project_id, _rows(connection, table, project_id, numbers, None, None)):
+            for run, _, value in its:
+                by_run[run].append(Item(name, value))
+        families.append(by_run)
+    run_params, run_tags = families
+    metrics = summaries.last_of_runs(connection, project_id, numbers)
+    return [
+        Latest(no=no, run=run, params=run_params[no], tags=run_tags[no], metrics=metrics.get(no, []))
+        for no, run in found
+    ]
+
+
 def metrics_of(
     connection: sa.Connection, project_id: int, numbers: dict[int, str], names: frozenset[str] | None, as_of: int | None
 ) -> dict[int, dict[str, Any]]:
     """Summaries of runs, given as {number: id}, by number and name."""
-    if names is not None and not names:
+    if not numbers or (names is not None and not names):
         return {}
     wanted = None if names is None else set(names)
     found = summaries.of_runs(connection, project_id, numbers, wanted)
     return found if as_of is None else past.summaries_as_of(connection, project_id, numbers, found, as_of)
+
+
+def _items(table: sa.Table, *, chosen: bool, earlier: bool) -> Prepared:
+    query = sa.select(table.c.run, table.c.key, table.c.value).where(
+        table.c.project_id == sa.bindparam("project_id"), among(table.c.run, listed("runs"))
+    )
+    if chosen:
+        query = query.where(among(table.c.key, listed("keys")))
+    at: Any = sa.bindparam("as_of") if earlier else None
+    if table is tags:
+        query = query.where(current.at(tags, at))
+    elif earlier:
+        query = query.where(table.c.valid_from <= at)
+    return Prepared(lambda _: query)
+
+
+_ITEMS = {
+    (table.name, chosen, earlier): _items(table, chosen=chosen, earlier=earlier)
+    for table in (params, tags)
+    for chosen in (False, True)
+    for earlier in (False, True)
+}
 
 
 def items(
@@ -103,25 +165,33 @@ def items(
     names: frozenset[str] | None,
     as_of: int | None,
 ) -> dict[int, dict[str, str]]:
-    """Params or tags of records, by their numbers."""
+    """Params or tags of records, by their numbers; those of each by name."""
+    found: dict[int, dict[str, str]] = {}
+    for name, its in by_name(connection, project_id, _rows(connection, table, project_id, numbers, names, as_of)):
+        for record, _, value in its:
+            if record in found:
+                found[record][name] = value
+            else:
+                found[record] = {name: value}
+    return found
+
+
+def _rows(
+    connection: sa.Connection,
+    table: sa.Table,
+    project_id: int,
+    numbers: list[int],
+    names: frozenset[str] | None,
+    as_of: int | None,
+) -> list[tuple[int, int, str]]:
+    """(number of the record, interned number of the name, value) of params or tags."""
     if not numbers or (names is not None and not names):
-        return {}
-    query = sa.select(table.c.run, table.c.key, table.c.value).where(
-        table.c.project_id == project_id, table.c.run.in_(numbers)
-    )
+        return []
+    engine = connection.dialect.name
+    given: dict[str, Any] = {"project_id": project_id, "runs": numbers_for(engine, numbers), "as_of": as_of}
     if names is not None:
         wanted = key_numbers(connection, project_id, names)
         if not wanted:
-            return {}
-        query = query.where(table.c.key.in_(sorted(wanted.values())))
-    if table is tags:
-        query = query.where(current.at(tags, as_of))
-    elif as_of is not None:
-        query = query.where(table.c.valid_from <= as_of)
-    rows = connection.execute(query).all()
-    spelled = key_names(connection, project_id, {row[1] for row in rows})
-    rank = {number: at for at, number in enumerate(spelled)}
-    found: dict[int, dict[str, str]] = {}
-    for run, key, value in sorted(rows, key=lambda row: (row[0], rank[row[1]])):
-        found.setdefault(run, {})[spelled[key]] = value
-    return found
+            return []
+        given["keys"] = numbers_for(engine, sorted(wanted.values()))
+    return _ITEMS[table.name, names is not None, as_of is not None].rows(connection, given)

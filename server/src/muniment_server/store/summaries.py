@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from muniment.model.metric import Summary, to_wire
 from muniment_server.segments.columns import Fold
-from muniment_server.store.points import key_names, key_numbers
-from muniment_server.store.statements import Merging
+from muniment_server.store.dialects import among, listed, numbers_for
+from muniment_server.store.points import by_name, key_numbers
+from muniment_server.store.statements import Merging, Prepared
 from muniment_server.store.tables import summaries
 
-_INFINITY = float("inf")
+_INFINITY, _NAN = float("inf"), float("nan")
 Row = tuple[Any, ...]
 """A row of the table, in its columns' order."""
 
@@ -97,17 +99,51 @@ def _number(stored: float | None) -> Any:
     return stored if -_INFINITY < stored < _INFINITY else to_wire(stored)
 
 
+class Last(msgspec.Struct, frozen=True, gc=False):
+    """The last point of a series."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+def _of_runs(*columns: sa.Column[Any], chosen: bool) -> Prepared:
+    query = sa.select(summaries.c.run, summaries.c.key, *columns).where(
+        summaries.c.project_id == sa.bindparam("project_id"), among(summaries.c.run, listed("runs"))
+    )
+    chosen_query = query.where(among(summaries.c.key, listed("keys"))) if chosen else query
+    return Prepared(lambda _: chosen_query)
+
+
+_VALUES = [column for column in summaries.columns if column.name not in _KEY]
+_ALL, _CHOSEN = (_of_runs(*_VALUES, chosen=chosen) for chosen in (False, True))
+_LAST = _of_runs(summaries.c.last, summaries.c.last_timestamp, summaries.c.last_step, chosen=False)
+
+
 def of_runs(
     connection: sa.Connection, project_id: int, runs: Iterable[int], names: set[str] | None = None
 ) -> dict[int, dict[str, Summary]]:
-    """The current summaries of some runs, by run number and metric name."""
-    within: list[sa.ColumnElement[bool]] = [summaries.c.run.in_(list(runs))]
-    if names is not None:
-        numbers = key_numbers(connection, project_id, names)
-        if not numbers:
-            return {}
-        within.append(summaries.c.key.in_(sorted(numbers.values())))
-    return _found(connection, project_id, within)
+    """The current summaries of some runs, by run number and metric name; those of each by name."""
+    engine = connection.dialect.name
+    given: dict[str, Any] = {"project_id": project_id, "runs": numbers_for(engine, list(runs))}
+    if names is None:
+        return _named(connection, project_id, _ALL.rows(connection, given))
+    wanted = key_numbers(connection, project_id, names)
+    if not wanted:
+        return {}
+    given["keys"] = numbers_for(engine, sorted(wanted.values()))
+    return _named(connection, project_id, _CHOSEN.rows(connection, given))
+
+
+def last_of_runs(connection: sa.Connection, project_id: int, runs: list[int]) -> dict[int, list[Last]]:
+    """The last point of each series of some runs, by run number; those of each by name."""
+    given = {"project_id": project_id, "runs": numbers_for(connection.dialect.name, runs)}
+    found: dict[int, list[Last]] = {no: [] for no in runs}
+    for name, rows in by_name(connection, project_id, _LAST.rows(connection, given)):
+        for run, _, value, timestamp, step in rows:
+            found[run].append(Last(name, _NAN if value is None else value, timestamp, step))
+    return found
 
 
 def position_of(connection: sa.Connection, project_id: int, run: int, key: int) -> int | None:
@@ -121,17 +157,15 @@ def position_of(connection: sa.Connection, project_id: int, run: int, key: int) 
 
 def of_span(connection: sa.Connection, project_id: int, low: int, high: int) -> dict[int, dict[str, Summary]]:
     """Those of all runs from one number to another."""
-    return _found(connection, project_id, [summaries.c.run.between(low, high)])
+    query = sa.select(summaries.c.run, summaries.c.key, *_VALUES).where(
+        summaries.c.project_id == project_id, summaries.c.run.between(low, high)
+    )
+    return _named(connection, project_id, list(connection.execute(query).all()))
 
 
-def _found(
-    connection: sa.Connection, project_id: int, within: list[sa.ColumnElement[bool]]
-) -> dict[int, dict[str, Summary]]:
-    query = sa.select(summaries).where(summaries.c.project_id == project_id, *within)
-    rows = connection.execute(query).all()
-    names = key_names(connection, project_id, {row[2] for row in rows})
-    rank = {number: at for at, number in enumerate(names)}
+def _named(connection: sa.Connection, project_id: int, rows: list[Any]) -> dict[int, dict[str, Summary]]:
     found: dict[int, dict[str, Summary]] = {}
-    for _, run, key, *columns in sorted(rows, key=lambda row: (row[1], rank[row[2]])):
-        found.setdefault(run, {})[names[key]] = to_summary(*columns)
+    for name, its in by_name(connection, project_id, rows):
+        for run, _, *columns in its:
+            found.setdefault(run, {})[name] = to_summary(*columns)
     return found

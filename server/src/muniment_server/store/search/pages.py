@@ -5,23 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.sql.visitors import replacement_traverse
 
 from muniment.model.errors import InvalidInput
 from muniment_server.language.tree import And, Compare, Field, Node, Order
 from muniment_server.store import current
-from muniment_server.store.dialects import OrderedJoin, through
+from muniment_server.store.dialects import through
 from muniment_server.store.engine import is_operational_error
+from muniment_server.store.search import walking
 from muniment_server.store.search.conditions import condition, text_compare
 from muniment_server.store.search.ordering import Component, Stretch, beyond, later_components, stretches
 from muniment_server.store.search.source import Source
-from muniment_server.store.tables import params, summaries, tags
+from muniment_server.store.tables import params, tags
 
 _LISTED = 10_000
 """Ids in one list."""
@@ -100,16 +101,17 @@ def page(
     tie = Component(source.table.c.no, down)
     later = [part for order in orders[1:] for part in later_components(source, order)]
     parts = stretches(source, orders[0]) if orders else [Stretch(sa.true(), ())]
-    walk = orders[0].field if orders and few is None and _walks_index(source, orders[0].field) else None
+    walk = orders[0].field if orders and few is None and walking.is_indexed(source, orders[0].field) else None
     found: list[sa.Row[Any]] = []
     reached = place
     for number, part in enumerate(parts):
         if place is not None and number < place.stretch:
             continue
         components = [*part.components, *later, tie]
-        within = [*conditions, _after(place, number, components)]
+        after = _after(place, number, components)
         room = limit - len(found)
-        rows = _stretch(source, walk if number == 0 else None, part, components, within, room + 1, place)
+        with _told_apart(place):
+            rows = _stretch(source, walk if number == 0 else None, part, components, conditions, after, room + 1)
         found.extend(rows[:room])
         if rows[:room]:
             reached = Place(question, number, list(rows[:room][-1])[-len(components) :])
@@ -133,71 +135,29 @@ def _stretch(
     part: Stretch,
     components: list[Component],
     conditions: list[Any],
+    after: sa.ColumnElement[bool],
     limit: int,
-    place: Place | None,
 ) -> list[sa.Row[Any]]:
     """Rows of one stretch; along the index of the metric `walk` if there is one."""
+    if walk is not None:
+        return walking.walk(source, walk, components, conditions, after, limit)
     labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(components)]
     ordering = [
         label.desc() if part.descending else label.asc() for label, part in zip(labelled, components, strict=True)
     ]
+    query = current.versions(source.kind, *labelled).where(*conditions, after, part.condition)
+    return list(source.connection.execute(query.order_by(*ordering).limit(limit)).all())
+
+
+@contextmanager
+def _told_apart(place: Place | None) -> Iterator[None]:
+    """What a database says of values that are not of the columns they are compared with is said of the token."""
     try:
-        if walk is not None:
-            return _walk(source, walk, components, conditions, limit)
-        query = current.versions(source.kind, *labelled).where(*conditions, part.condition)
-        return list(source.connection.execute(query.order_by(*ordering).limit(limit)))
+        yield
     except (sa.exc.DataError, sa.exc.ProgrammingError, sa.exc.StatementError) as error:
         if place is None or is_operational_error(error):
             raise
         raise InvalidInput("page is no token of this question; leave it out to start", field="page") from None
-
-
-def _walks_index(source: Source, field: Field) -> bool:
-    return (
-        source.as_of is None and field.kind == "metric" and field.aggregate == "last" and source.key(field) is not None
-    )
-
-
-def _walk(
-    source: Source, field: Field, components: list[Component], conditions: list[Any], limit: int
-) -> list[sa.Row[Any]]:
-    """Walk the index of a metric's values and stop at the limit."""
-    value, *others = components
-    walked = through(summaries, "summaries_last")
-    replaced = [Component(walked.c.last, value.descending), *others]
-    # the tie-breaker must be the index's own column, or the walk would be sorted again
-    replaced[-1] = Component(walked.c.run, others[-1].descending)
-    labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(replaced)]
-    ordering = [part.expression.desc() if part.descending else part.expression.asc() for part in replaced]
-    query = (
-        current.versions(source.kind, *labelled)
-        .select_from(
-            OrderedJoin(
-                walked,
-                source.table,
-                sa.and_(source.table.c.project_id == walked.c.project_id, source.table.c.no == walked.c.run),
-            )
-        )
-        .where(
-            walked.c.project_id == source.project_id,
-            walked.c.key == source.key(field),
-            walked.c.last.isnot(None),
-            *(_on_walked(clause, value, walked) for clause in conditions),
-        )
-        .order_by(*ordering)
-        .limit(limit)
-    )
-    return list(source.connection.execute(query))
-
-
-def _on_walked(clause: Any, value: Component, walked: Any) -> Any:
-    """A condition with the walked value in place of the subquery that would look it up again."""
-
-    def replace(element: Any, **options: Any) -> Any:
-        del options
-        return walked.c.last if element is value.expression else None
-
-    return replacement_traverse(clause, {}, cast("Any", replace))
 
 
 def _few(source: Source, where: Node) -> sa.Select[Any] | None:
@@ -228,6 +188,8 @@ def _candidates(source: Source, node: Node) -> sa.Select[Any] | None:
 def among_experiments(source: Source, ids: Sequence[str]) -> sa.ColumnElement[bool]:
     """Whether a run is of one of these experiments; of more than an engine takes in one list, in several."""
     column = source.table.c.experiment
+    if len(ids) == 1:  # said so that the index by experiment and start gives them in order
+        return column == ids[0]
     return sa.or_(*(column.in_(ids[start : start + _LISTED]) for start in range(0, len(ids), _LISTED)))
 
 

@@ -77,6 +77,9 @@ runs = table(
     **CLUSTERED,
 )
 index("runs_by_experiment", runs, runs.c.project_id, runs.c.experiment, runs.c.no, current=True)
+index(
+    "runs_by_experiment_start", runs, runs.c.project_id, runs.c.experiment, runs.c.started_at, runs.c.no, current=True
+)
 index("runs_by_job", runs, runs.c.project_id, runs.c.job, runs.c.no, current=True)
 index("runs_by_start", runs, runs.c.project_id, runs.c.started_at, runs.c.no, current=True)
 index("runs_by_name", runs, runs.c.project_id, runs.c.name, runs.c.no, current=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from muniment.model.batch import (
@@ -118,10 +119,17 @@ async def search_experiments(call: Call, given: Given) -> dict[str, Any]:
     return answer
 
 
-async def searched(call: Call, query: Query, within: Sequence[str] | None = None) -> Page:
-    """A page of answers, or MLflow's refusal of its token; of runs, those of the experiments with some ids."""
+async def searched(call: Call, query: Query) -> Page:
+    """A page of answers, or MLflow's refusal of its token."""
+    with paging():
+        return await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query)
+
+
+@contextmanager
+def paging() -> Iterator[None]:
+    """MLflow's refusal of a page's token, where ours would come."""
     try:
-        return await asyncio.to_thread(search.search, call.workspace, call.scope, project_of(call), query, within)
+        yield
     except InvalidInput as error:
         if error.field == "page":
             raise invalid("Invalid page token, could not base64-decode") from None

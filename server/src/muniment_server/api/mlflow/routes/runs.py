@@ -14,16 +14,17 @@ from muniment.model.mlflow import FACET, RUN_NAME
 from muniment.model.run import RunData
 from muniment.model.search import PAGE_LIMIT, Query
 from muniment_server.api.mlflow.routes import numbers
-from muniment_server.api.mlflow.routes.experiments import LIFECYCLES, TAG, VIEWS, searched
+from muniment_server.api.mlflow.routes.experiments import LIFECYCLES, TAG, VIEWS, paging
 from muniment_server.api.mlflow.translate import filters
 from muniment_server.api.mlflow.translate import runs as translate
+from muniment_server.api.mlflow.translate.places import Place
 from muniment_server.api.mlflow.wire import checks
 from muniment_server.api.mlflow.wire.exchange import Endpoint, Given, project_of
 from muniment_server.api.mlflow.wire.message import INT32, INT64, STRING, STRINGS, enum
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
-from muniment_server.api.routing import Call
+from muniment_server.api.routing import Call, Sent
 from muniment_server.policy.access import Permission
-from muniment_server.services import batch, details, runs
+from muniment_server.services import batch, runs, snapshots
 
 PAGE = 1_000
 """Runs in a page if nobody says how many."""
@@ -67,9 +68,7 @@ async def create_run(call: Call, given: Given) -> dict[str, Any]:
         raise invalid(
             f"The experiment {place.number} must be in the 'active' state. Current state is deleted."
         ) from None
-    whole = translate.to_mlflow(
-        RunData(run=run, tags=new.tags), place, details.RunDetails(facets={}, datasets=[], models=[])
-    )
+    whole = translate.to_mlflow(snapshots.of_new(run, new.tags), place)
     del whole["outputs"]
     return {"run": whole}
 
@@ -88,8 +87,18 @@ async def _parent(call: Call, tags: dict[str, str]) -> str | None:
 
 async def get_run(call: Call, given: Given) -> dict[str, Any]:
     """A run with its params, tags, latest metrics, inputs and outputs."""
-    found = await read(call, run_of(given))
-    return {"run": (await whole(call, [found]))[0]}
+    run = run_of(given)
+    try:
+        found = await asyncio.to_thread(snapshots.get, call.workspace, call.scope, project_of(call), run, FACET)
+    except (NotFound, Gone):
+        raise _no_run(run) from None
+    experiment = found.data.run.experiment
+    place = (await numbers.of_ids(call, {experiment}))[experiment]
+    return {"run": translate.to_mlflow(found, place)}
+
+
+def _no_run(run: str) -> Refusal:
+    return missing(f"Run with id={run} not found")
 
 
 async def read(call: Call, run: str) -> RunData:
@@ -97,15 +106,7 @@ async def read(call: Call, run: str) -> RunData:
     try:
         return await asyncio.to_thread(runs.get, call.workspace, call.scope, project_of(call), run)
     except (NotFound, Gone):
-        raise missing(f"Run with id={run} not found") from None
-
-
-async def whole(call: Call, found: list[RunData]) -> list[dict[str, Any]]:
-    """Runs as they are told."""
-    ids = [data.run.id for data in found]
-    about = await asyncio.to_thread(details.of_runs, call.workspace, call.scope, project_of(call), ids, FACET)
-    places = await numbers.of_ids(call, {data.run.experiment for data in found})
-    return [translate.to_mlflow(data, places[data.run.experiment], one) for data, one in zip(found, about, strict=True)]
+        raise _no_run(run) from None
 
 
 async def update_run(call: Call, given: Given) -> dict[str, Any]:
@@ -206,7 +207,7 @@ async def refused(call: Call, run: str, error: MunimentError, params: dict[str, 
     try:
         found = await asyncio.to_thread(runs.get, call.workspace, call.scope, project_of(call), run)
     except (NotFound, Gone):
-        return missing(f"Run with id={run} not found")
+        return _no_run(run)
     if found.run.lifecycle != "active":
         return invalid(f"The run {run} must be in the 'active' state. Current state is deleted.")
     other = [
@@ -221,7 +222,7 @@ async def refused(call: Call, run: str, error: MunimentError, params: dict[str, 
     raise error
 
 
-async def search_runs(call: Call, given: Given) -> dict[str, Any]:
+async def search_runs(call: Call, given: Given) -> Sent | dict[str, Any]:
     """Runs that match a filter, in order."""
     limit = given.get("max_results", PAGE)
     if limit < 1:
@@ -236,20 +237,24 @@ async def search_runs(call: Call, given: Given) -> dict[str, Any]:
         page=given.get("page_token") or None,
         lifecycle=LIFECYCLES[given.get("run_view_type", "ACTIVE_ONLY")],  # type: ignore[arg-type]
     )  # fmt: skip
-    within = sorted({place.id for place in places.values()})
-    found: list[RunData] = []
+    with paging():
+        return await asyncio.to_thread(_found, call, query, {place.id: place for place in places.values()}, limit)
+
+
+def _found(call: Call, query: Query, places: dict[str, Place], limit: int) -> Sent:
+    """The answer to a search, page by page of our own until there are enough."""
+    common, within = (call.workspace, call.scope, project_of(call)), sorted(places)
+    made: list[dict[str, Any]] = []
     while True:
-        page = await searched(call, query, within)
-        found.extend(page.runs)
-        if page.next is None or len(found) >= limit:
+        found, token = snapshots.find(*common, query, within, FACET)
+        made += [translate.to_mlflow(one, places[one.data.run.experiment]) for one in found]
+        if token is None or len(made) >= limit:
             break
-        query = msgspec.structs.replace(query, page=page.next, limit=min(limit - len(found), PAGE_LIMIT))
-    answer: dict[str, Any] = {}
-    if found:
-        answer["runs"] = await whole(call, found)
-    if page.next is not None:
-        answer["next_page_token"] = page.next
-    return answer
+        query = msgspec.structs.replace(query, page=token, limit=min(limit - len(made), PAGE_LIMIT))
+    answer: dict[str, Any] = {"runs": made} if made else {}
+    if token is not None:
+        answer["next_page_token"] = token
+    return Sent(200, msgspec.json.encode(answer))
 
 
 _STATUS = enum("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")

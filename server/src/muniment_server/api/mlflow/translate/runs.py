@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from muniment.model.metric import WireNumber
@@ -20,10 +21,11 @@ from muniment.model.mlflow import (
     model_id,
     moment,
 )
-from muniment.model.run import NewRun, Run, RunChange, RunData
+from muniment.model.run import NewRun, Run, RunChange
 from muniment_server.api.mlflow.translate.experiments import tags as pairs
 from muniment_server.api.mlflow.translate.places import Place
 from muniment_server.services.details import RunDetails, Used
+from muniment_server.services.snapshots import Last, Snapshot
 
 OUTPUT = f"{FACET}.output/"
 """How the names of facets begin that say at which step a run logged a model."""
@@ -31,6 +33,7 @@ USED = f"{FACET}.used/"
 """How the names of facets begin that say that a run read a logged model which it made itself."""
 INPUT = f"{FACET}.input/"
 """How the names of facets begin that keep the tags of a dataset that a run used, but for the one that is its role."""
+_VALUE = attrgetter("value")
 
 
 def new_run(given: Mapping[str, Any], tags: dict[str, str], experiment: str, parent: str | None) -> NewRun:
@@ -92,17 +95,15 @@ def artifact_uri(place: Place, run: str) -> str:
     return f"{base.rstrip('/')}/{run}/artifacts{mark}{rest}"
 
 
-def to_mlflow(found: RunData, place: Place, details: RunDetails) -> dict[str, Any]:
+def to_mlflow(found: Snapshot, place: Place) -> dict[str, Any]:
     """A whole run."""
+    run, details = found.data.run, found.about
     data: dict[str, Any] = {}
-    if found.metrics:
-        data["metrics"] = [
-            {"key": key, "value": number(one.last), "timestamp": one.last_timestamp, "step": one.last_step}
-            for key, one in found.metrics.items()
-        ]
-    if found.params:
-        data["params"] = pairs(found.params)
-    data["tags"] = pairs({**found.tags, RUN_NAME: found.run.name})
+    if found.data.metrics:
+        data["metrics"] = metrics(found.data.metrics)
+    if found.data.params:
+        data["params"] = found.data.params
+    data["tags"] = [*(tag for tag in found.data.tags if tag.key != RUN_NAME), {"key": RUN_NAME, "value": run.name}]
     inputs: dict[str, Any] = {}
     if details.datasets:
         first = {used.version.id: used for used in reversed(details.datasets)}  # one for each version, the first role
@@ -117,7 +118,7 @@ def to_mlflow(found: RunData, place: Place, details: RunDetails) -> dict[str, An
         if name.startswith(OUTPUT)
     ]
     return {
-        "info": info(found.run, place, details),
+        "info": info(run, place, details),
         "data": data,
         "inputs": inputs,
         "outputs": {"model_outputs": outputs} if outputs else {},
@@ -148,11 +149,19 @@ def dataset(used: Used, by_run: Mapping[str, str] | None = None) -> dict[str, st
     return made
 
 
+def metrics(last: Sequence[Last]) -> Sequence[Any]:
+    """The last points of series, whose fields have MLflow's names."""
+    if math.isfinite(sum(map(_VALUE, last))):  # no NaN and nothing infinite among them
+        return last
+    return [{"key": one.key, "value": number(one.value), "timestamp": one.timestamp, "step": one.step} for one in last]
+
+
 def number(value: WireNumber) -> float | str:
-    """A metric's value; what is infinite is as large as a double can be, as MLflow's server has it."""
-    if isinstance(value, str):
-        return "NaN" if value == "NaN" else math.copysign(sys.float_info.max, float(value))
-    return value
+    """A metric's value; what is infinite is as large as a double can be."""
+    plain = float(value)
+    if math.isnan(plain):
+        return "NaN"
+    return plain if math.isfinite(plain) else math.copysign(sys.float_info.max, plain)
 
 
 def points(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

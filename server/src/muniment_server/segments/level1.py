@@ -83,11 +83,11 @@ def encode(entries: Iterable[EntryPoints], erased: Iterable[ErasedEntry] = ()) -
         {
             "run": _dictionary(run[order], runs),
             "key": _dictionary(key[order], names),
-            "step": pa.array(step[order]),
-            "timestamp": pa.array(timestamp[order]),
-            "value": pa.array(value[order]),
-            "position": pa.array(position[order]),
-            "time": pa.array(time[order]).cast(pa.timestamp("us", tz="UTC")),
+            "step": _column(step[order], pa.int64()),
+            "timestamp": _column(timestamp[order], pa.int64()),
+            "value": _column(value[order], pa.float64()),
+            "position": _column(position[order], pa.int64()),
+            "time": _column(time[order], pa.timestamp("us", tz="UTC")),
             "actor": _dictionary(actor[order], actors),
         }
     ).replace_schema_metadata({_FORMAT: b"1", _ERASED: msgspec.json.encode(list(erased))})
@@ -111,18 +111,22 @@ def _concatenate(parts: list[np.ndarray], kind: type) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0, kind)
 
 
+def _column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """Numbers as they are, without a copy. `pa.array` would import pandas to see whether they are one of its own."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
 def _dictionary(indices: np.ndarray, texts: list[str]) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(texts, pa.string()))
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    words = pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+    return pa.DictionaryArray.from_arrays(_column(indices, pa.int32()), words)
 
 
 def _read(payload: bytes, columns: list[str]) -> pa.Table:
+    wanted = [name for name in _TEXTS if name in columns]
     try:
-        return pq.read_table(
-            pa.BufferReader(payload),
-            columns=columns,
-            use_threads=False,
-            read_dictionary=[name for name in _TEXTS if name in columns],
-        )
+        return pq.ParquetFile(pa.BufferReader(payload), read_dictionary=wanted).read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"the segment cannot be read: {error}") from None
 
@@ -131,14 +135,27 @@ def _codes(table: pa.Table, name: str) -> tuple[np.ndarray, list[str]]:
     column = table.column(name).combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = column.unify_dictionaries().combine_chunks()
-    return column.indices.to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
+    return _plain(column.indices, np.int32), column.dictionary.to_pylist()
 
 
 def _numbers(table: pa.Table, name: str) -> np.ndarray:
-    column = table.column(name)
-    if name == "time":
-        column = column.cast(pa.int64())
-    return np.asarray(column.to_numpy())
+    kind = np.float64 if name == "value" else np.int64
+    parts = [_plain(chunk, kind) for chunk in table.column(name).chunks]
+    return parts[0] if len(parts) == 1 else _concatenate(parts, kind)
+
+
+def _plain(column: pa.Array, kind: type) -> np.ndarray:
+    """Numbers without a copy; see `_column`.
+
+    Raises:
+        ValueError: they are not of the kind that a segment has, or some are missing.
+    """
+    size = np.dtype(kind).itemsize
+    if column.null_count or column.type.bit_width != 8 * size:
+        raise ValueError("the segment cannot be read: a column is not of its kind")
+    if len(column) == 0:  # which may have no buffer
+        return np.empty(0, kind)
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * size)
 
 
 def erased_entries(payload: bytes) -> list[ErasedEntry]:

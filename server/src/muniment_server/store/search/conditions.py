@@ -32,7 +32,9 @@ _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 def condition(source: Source, node: Node) -> sa.ColumnElement[bool]:
     """The SQL of a condition over the source's table."""
     if isinstance(node, And):
-        return sa.and_(sa.true(), *(condition(source, item) for item in node.items))
+        # engines try them in this order, row by row: what is equal to something holds more rarely
+        items = sorted(node.items, key=lambda item: not (isinstance(item, Compare) and item.op == "="))
+        return sa.and_(sa.true(), *(condition(source, item) for item in items))
     if isinstance(node, Or):
         return sa.or_(sa.false(), *(condition(source, item) for item in node.items))
     if isinstance(node, Not):

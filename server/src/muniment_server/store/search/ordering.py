@@ -6,7 +6,7 @@ it is one, then by text. Ties are broken by the record's number, in the directio
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -108,7 +108,11 @@ def beyond(components: list[Component], values: list[Any]) -> sa.ColumnElement[b
         alternatives.append(sa.and_(*equal, further))
     if not pairs:
         return sa.true()
-    first, value = pairs[0]
     # said again for the first component, so that an index on it can start in the right place
-    reached = first.expression <= value if first.descending else first.expression >= value
-    return sa.and_(reached, sa.or_(*alternatives))
+    return sa.and_(reached(*pairs[0]), sa.or_(*alternatives))
+
+
+def reached(component: Component, value: Any) -> sa.ColumnElement[bool]:
+    """The rows that do not come before the one with this value of a component."""
+    found = component.expression <= value if component.descending else component.expression >= value
+    return cast("sa.ColumnElement[bool]", found)

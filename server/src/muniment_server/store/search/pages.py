@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from muniment.model.errors import InvalidInput
-from muniment_server.language.tree import And, Compare, Field, Node, Order
+from muniment_server.language.tree import And, Compare, Node, Order
 from muniment_server.store import current
 from muniment_server.store.dialects import through
 from muniment_server.store.engine import is_operational_error
@@ -26,8 +26,11 @@ from muniment_server.store.tables import params, tags
 
 _LISTED = 10_000
 """Ids in one list."""
-FEW = 2_000
-"""Matches of one condition up to which it pays to start from them rather than to walk an order."""
+FEW = {"sqlite": 2_000, "postgresql": 500}
+"""Matches of one condition up to which it pays to start from them rather than to walk an order, by engine.
+
+PostgreSQL's walks are bounded, so that it finds a rare condition by itself; see `walking.walk`.
+"""
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -111,7 +114,11 @@ def page(
         after = _after(place, number, components)
         room = limit - len(found)
         with _told_apart(place):
-            rows = _stretch(source, walk if number == 0 else None, part, components, conditions, after, room + 1)
+            if walk is not None and number == 0:
+                start = None if place is None else place.values[0]
+                rows = walking.walk(source, walk, components, [*conditions, after], start, room + 1)
+            else:
+                rows = _stretch(source, part, components, [*conditions, after], room + 1)
         found.extend(rows[:room])
         if rows[:room]:
             reached = Place(question, number, list(rows[:room][-1])[-len(components) :])
@@ -130,22 +137,14 @@ def _after(place: Place | None, number: int, components: list[Component]) -> sa.
 
 
 def _stretch(
-    source: Source,
-    walk: Field | None,
-    part: Stretch,
-    components: list[Component],
-    conditions: list[Any],
-    after: sa.ColumnElement[bool],
-    limit: int,
+    source: Source, part: Stretch, components: list[Component], conditions: list[Any], limit: int
 ) -> list[sa.Row[Any]]:
-    """Rows of one stretch; along the index of the metric `walk` if there is one."""
-    if walk is not None:
-        return walking.walk(source, walk, components, conditions, after, limit)
+    """Rows of one stretch."""
     labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(components)]
     ordering = [
         label.desc() if part.descending else label.asc() for label, part in zip(labelled, components, strict=True)
     ]
-    query = current.versions(source.kind, *labelled).where(*conditions, after, part.condition)
+    query = current.versions(source.kind, *labelled).where(*conditions, part.condition)
     return list(source.connection.execute(query.order_by(*ordering).limit(limit)).all())
 
 
@@ -162,11 +161,12 @@ def _told_apart(place: Place | None) -> Iterator[None]:
 
 def _few(source: Source, where: Node) -> sa.Select[Any] | None:
     """The runs of a condition that must hold, if they are so few that starting from them beats walking an order."""
+    most = FEW[source.connection.dialect.name]
     for node in where.items if isinstance(where, And) else (where,):
         query = _candidates(source, node)
         if query is not None:
-            counted = sa.select(sa.func.count()).select_from(query.limit(FEW + 1).subquery())
-            if source.connection.execute(counted).scalar_one() <= FEW:
+            counted = sa.select(sa.func.count()).select_from(query.limit(most + 1).subquery())
+            if source.connection.execute(counted).scalar_one() <= most:
                 return query
     return None
 

@@ -10,7 +10,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from muniment_server.language.tree import Field
 from muniment_server.store import current
 from muniment_server.store.dialects import OrderedJoin, through
-from muniment_server.store.search.ordering import Component
+from muniment_server.store.search.ordering import Component, reached
 from muniment_server.store.search.source import Source
 from muniment_server.store.tables import summaries
 
@@ -29,61 +29,54 @@ def is_indexed(source: Source, field: Field) -> bool:
 
 
 def walk(
-    source: Source,
-    field: Field,
-    components: list[Component],
-    conditions: list[Any],
-    after: sa.ColumnElement[bool],
-    limit: int,
+    source: Source, field: Field, components: list[Component], conditions: list[Any], start: float | None, limit: int
 ) -> list[sa.Row[Any]]:
     """The first rows of an order by a metric, then by other components, that satisfy conditions.
 
-    SQLite does as it is told. PostgreSQL takes the rare condition for common and the common one for rare where it
-    knows too little, and then reads all runs that satisfy one of them; so it is made to walk, but not too far.
+    SQLite does as it is told. PostgreSQL takes a common condition for a rare one where it knows too little, and then
+    reads all runs that satisfy it; so it is made to walk, but not too far.
+
+    Args:
+        source: what is searched.
+        field: the metric.
+        components: the order: its value, others, the number of the run.
+        conditions: all that must hold.
+        start: the value at which the walk begins; None is the first.
+        limit: rows wanted.
     """
-    asked: list[Any] = [clause for clause in conditions if _asks(clause)]
-    if source.connection.dialect.name != "sqlite" and asked and len(components) == 2:
-        far = max(_FAR, _FURTHER * limit)
-        found = list(source.connection.execute(_query(source, field, components, conditions, after, limit, far)).all())
-        if len(found) == limit:
-            return found
-    return list(source.connection.execute(_query(source, field, components, conditions, after, limit)).all())
-
-
-def _query(
-    source: Source,
-    field: Field,
-    components: list[Component],
-    conditions: list[Any],
-    after: sa.ColumnElement[bool],
-    limit: int,
-    far: int | None = None,
-) -> sa.Select[Any]:
-    """The statement; with `far`, over so many rows of the index alone, in their order."""
-    value, *others = components
+    value = components[0]
     entries = through(summaries, "summaries_last")
     within = [
         entries.c.project_id == source.project_id, entries.c.key == source.key(field), entries.c.last.isnot(None),
     ]  # fmt: skip
-    if far is not None:
-        ordering = [column.desc() if value.descending else column.asc() for column in (entries.c.last, entries.c.run)]
-        columns = (entries.c.project_id, entries.c.run, entries.c.last)
-        nearest = sa.select(*columns).where(*within, _on(entries, source, value, after)).order_by(*ordering).limit(far)
-        entries, within = nearest.subquery("nearest"), []
-        conditions = [_fenced(clause) for clause in conditions]
-    else:
-        conditions = [*conditions, after]
-    replaced = [Component(entries.c.last, value.descending), *others]
+    if source.connection.dialect.name != "sqlite" and any(map(_asks, conditions)):
+        last = Component(entries.c.last, value.descending)
+        order = last.expression.desc() if last.descending else last.expression.asc()
+        begin = sa.true() if start is None else reached(last, start)
+        nearest = sa.select(entries.c.project_id, entries.c.run, entries.c.last).where(*within, begin).order_by(order)
+        near = nearest.fetch(max(_FAR, _FURTHER * limit), with_ties=True).subquery("nearest")
+        query = _query(source, near, components, [_on(near, source, value, _fenced(clause)) for clause in conditions])
+        found = list(source.connection.execute(query.limit(limit)).all())
+        if len(found) == limit:
+            return found
+    query = _query(source, entries, components, [_on(entries, source, value, clause) for clause in conditions])
+    return list(source.connection.execute(query.where(*within).limit(limit)).all())
+
+
+def _query(source: Source, entries: Any, components: list[Component], conditions: list[Any]) -> sa.Select[Any]:
+    """The runs of entries of the index, in order."""
+    value, *others = components
     # the tie-breaker must be the index's own column, or the walk would be sorted again
-    replaced[-1] = Component(entries.c.run, others[-1].descending)
+    replaced = [
+        Component(entries.c.last, value.descending), *others[:-1], Component(entries.c.run, others[-1].descending),
+    ]  # fmt: skip
     labelled = [part.expression.label(f"sort_{at}") for at, part in enumerate(replaced)]
     joined = sa.and_(source.table.c.project_id == entries.c.project_id, source.table.c.no == entries.c.run)
     return (
         current.versions(source.kind, *labelled)
         .select_from(OrderedJoin(entries, source.table, joined))
-        .where(*within, *(_on(entries, source, value, clause) for clause in conditions))
+        .where(*conditions)
         .order_by(*(part.expression.desc() if part.descending else part.expression.asc() for part in replaced))
-        .limit(limit)
     )
 
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from muniment_server.store.heads import Head
 from muniment_server.store.kinds import Key, Record, name_of
 
 HELD_LIMIT = 4_096
@@ -46,20 +47,21 @@ def is_active(held: Held) -> bool:
 
 
 class Memory:
-    """What one process holds of one project. Used under the project's head lock only."""
+    """What one process holds of one project. Used under the project's head lock, or if that proves it right later."""
 
     def __init__(self) -> None:
-        self.position = -1
+        self.head: Head | None = None
+        """Where this process left the head; None if somebody else is known to write too."""
         self.keys: dict[str, int] = {}
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._names: dict[tuple[str, Key], str] = {}
 
-    def believe(self, position: int) -> None:
+    def believe(self, head: Head) -> None:
         """Forget what may have changed, unless the head stands where this process left it."""
-        if position != self.position:
+        if self.head is None or head.position != self.head.position:
             self._held.clear()
             self._names.clear()
-            self.position = position
+        self.head = head
 
     def get(self, record_id: str) -> Held | None:
         """The record, if it is held."""

@@ -54,8 +54,12 @@ def into(connection: sa.Connection, project_id: int, numbers: Sequence[int], typ
 class Waiting(Protocol):
     """A draft, as far as links are concerned."""
 
-    connection: sa.Connection
     project_id: int
+
+    @property
+    def connection(self) -> sa.Connection:
+        """Reads under the lock of the project's head."""
+        ...
 
     @property
     def old(self) -> int:

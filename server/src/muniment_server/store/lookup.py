@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from muniment_server.store import belongings, current
 from muniment_server.store.belongings import Content, Waiting
@@ -18,7 +19,6 @@ class Lookup:
 
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
-        self.connection = transaction.connection
         self.project_id = transaction.head.project_id
         self.held: dict[str, Held] = {}
         self.names: dict[tuple[str, Key], str] = {}
@@ -27,6 +27,11 @@ class Lookup:
         self._numbers: dict[tuple[str, str], int] = {}
         self._contents: dict[tuple[str, str], str] = {}
         self._belongings = Waiting()
+
+    @property
+    def connection(self) -> sa.Connection:
+        """Reads under the lock of the project's head."""
+        return self.transaction.connection
 
     @property
     def old(self) -> int:

@@ -60,12 +60,28 @@ _CLOSES[tables.tags] = _closing(tables.tags, "run", "key")
 
 
 class Transaction:
-    """What the writes of one project change together, under its head's lock, until it is written at once."""
+    """What the writes of one project change together, under its head's lock, until it is written at once.
 
-    def __init__(self, connection: sa.Connection, project_id: int, memory: Memory, now: datetime) -> None:
-        self.connection = connection
-        head = heads.lock(connection, project_id)
-        memory.believe(head.position)
+    Args:
+        connection: in a transaction.
+        project_id: the project.
+        memory: what this process holds of it.
+        now: the time.
+        trusting: whether to go on from where this process left the head, and to lock it when something has to be read,
+            or else with the first of what is written: then nothing is waited for but the commit. Whoever begins such
+            a transaction begins it again, not trusting, if `heads.is_stale` says so of its error.
+    """
+
+    def __init__(
+        self, connection: sa.Connection, project_id: int, memory: Memory, now: datetime, *, trusting: bool = False
+    ) -> None:
+        self._connection = connection
+        self._locked = not trusting
+        if trusting and memory.head is not None:
+            head = memory.head
+        else:
+            head = heads.lock(connection, project_id)
+            memory.believe(head)
         self.memory = memory
         self.before = head
         self.head = msgspec.structs.replace(head, time=max(head.time, now))
@@ -89,6 +105,24 @@ class Transaction:
         self.receipts: dict[bytes, dict[str, Any]] = {}
         self._keys: dict[str, int] = {}
         self._fresh: dict[tuple[sa.Table, tuple[Any, ...]], _Row] = {}
+
+    @property
+    def connection(self) -> sa.Connection:
+        """Reads under the lock.
+
+        Raises:
+            Stale: the head is not where this process left it.
+        """
+        if not self._locked:
+            found = heads.lock(self._connection, self.before.project_id)
+            if (found.position, found.records, found.keys) != (
+                self.before.position,
+                self.before.records,
+                self.before.keys,
+            ):
+                raise heads.Stale  # fmt: skip
+            self._locked = True
+        return self._connection
 
     def key(self, name: str) -> int:
         """The interned number of a metric, param or tag name."""
@@ -131,9 +165,25 @@ class Transaction:
         if row is not None:
             self._fresh[table, key] = self.buffers.add(table, row)
 
+    @property
+    def changes_something(self) -> bool:
+        """Whether the head moves."""
+        return self.head.position != self.before.position or self.head.keys != self.before.keys
+
+    def prove(self) -> None:
+        """Make sure that answers are true which were given without a look, if nothing is written that would prove it.
+
+        Raises:
+            Stale: they are not.
+        """
+        if not self.changes_something:
+            _ = self.connection
+
     def flush(self) -> None:
         """Write everything. The transaction is still open."""
-        connection, buffers = self.connection, self.buffers
+        connection, buffers = self._connection, self.buffers
+        if not self._locked:
+            heads.move(connection, self.before, self.head)
         for table, closings in buffers.closed.items():
             _CLOSES[table].many(connection, closings)
         for table in _ORDER:
@@ -145,7 +195,7 @@ class Transaction:
         receipts.ADVANCE.many(connection, receipts.writer_rows(self.head.project_id, self.writers))
         for project_id in buffers.heads:
             heads.create(connection, project_id, self.head.time)
-        if self.head.position != self.before.position or self.head.keys != self.before.keys:
+        if self._locked and self.changes_something:
             heads.advance(connection, self.head)
 
     def remember(self) -> None:
@@ -153,7 +203,7 @@ class Transaction:
         self.memory.keys.update(self._keys)
         for held in self.held.values():
             self.memory.hold(held)
-        self.memory.position = self.head.position
+        self.memory.head = self.head
 
 
 _KEY = sa.select(tables.keys.c.no).where(

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from muniment.model.errors import Conflict, MunimentError, Unavailable
-from muniment_server.store import repeats
+from muniment_server.store import heads, repeats
 from muniment_server.store.engine import PROJECT_WRITERS, Store, is_integrity_error
 from muniment_server.store.group import Withdrawn, Write, apply
 from muniment_server.store.held import Memory
@@ -212,13 +212,27 @@ class Writer:
 
     def _transact(self, project_id: int, tickets: list[Ticket]) -> None:
         memory = self._memories.setdefault(project_id, Memory())
+        if not self.store.is_sqlite and memory.head is not None:
+            try:
+                self._attempt(project_id, tickets, memory, trusting=True)
+            except Exception as error:
+                if not heads.is_stale(error):
+                    raise
+                memory.head = None  # somebody else writes too
+            else:
+                return
+        self._attempt(project_id, tickets, memory, trusting=False)
+
+    def _attempt(self, project_id: int, tickets: list[Ticket], memory: Memory, *, trusting: bool) -> None:
+        now = datetime.fromtimestamp(time.time(), tz=UTC)
         with self.store.write() as connection:
-            transaction = Transaction(connection, project_id, memory, datetime.fromtimestamp(time.time(), tz=UTC))
+            transaction = Transaction(connection, project_id, memory, now, trusting=trusting)
             for ticket in tickets:
                 try:
                     ticket.answer, ticket.error = apply(transaction, ticket.write), None
                 except (MunimentError, Unread, Withdrawn) as error:
                     ticket.answer, ticket.error = None, error
+            transaction.prove()
             with self.store.at_once(connection):
                 transaction.flush()
         transaction.remember()

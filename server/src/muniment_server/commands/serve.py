@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
+import pyarrow as pa
 import structlog
 import typer
 import uvicorn
@@ -90,6 +91,7 @@ def _collect_seldom() -> None:
     gc.collect()
     gc.freeze()  # what was imported stays
     gc.set_threshold(10_000, 10, 10)
+    pa.set_memory_pool(pa.system_memory_pool())  # which gives back what a segment needed; Arrow's own keeps it
 
 
 def _hosts(host: str, more: list[str]) -> frozenset[str] | None:

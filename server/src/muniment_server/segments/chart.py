@@ -31,12 +31,14 @@ def joined(parts: list[SeriesColumns]) -> SeriesColumns:
     if len(step) < 2:
         return whole
     if not bool(np.all(step[1:] > step[:-1])):  # strictly ascending is the rule, and then there is nothing to do
-        order = np.lexsort((position, value.view(np.int64), ordinal(value), timestamp, step))
-        step, timestamp, value, position = step[order], timestamp[order], value[order], position[order]
+        known = len(position) > 0
+        order = np.lexsort(((position,) if known else ()) + (value.view(np.int64), ordinal(value), timestamp, step))
+        step, timestamp, value = step[order], timestamp[order], value[order]
         bits = value.view(np.int64)
         same = (step[1:] == step[:-1]) & (timestamp[1:] == timestamp[:-1]) & (bits[1:] == bits[:-1])
         keep = np.r_[True, ~same]
-        step, timestamp, value, position = step[keep], timestamp[keep], value[keep], position[keep]
+        step, timestamp, value = step[keep], timestamp[keep], value[keep]
+        position = position[order][keep] if known else position
     return SeriesColumns(step, timestamp, value, position)
 
 

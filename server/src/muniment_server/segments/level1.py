@@ -48,12 +48,21 @@ class ErasedEntry(msgspec.Struct, frozen=True):
 
 
 class SeriesColumns(msgspec.Struct, frozen=True):
-    """Points of one series, with the position each came at. All of shape (n,)."""
+    """Points of one series.
+
+    Attributes:
+        step, timestamp, value: shape (n,).
+        position: that each came at, shape (n,); of shape (0,) where nobody asked for it.
+    """
 
     step: Ints
     timestamp: Ints
     value: Floats
     position: Ints
+
+
+NOWHERE: Ints = np.empty(0, np.int64)
+"""The positions of points where nobody asked for them."""
 
 
 def encode(entries: Iterable[EntryPoints], erased: Iterable[ErasedEntry] = ()) -> bytes:
@@ -91,7 +100,8 @@ def encode(entries: Iterable[EntryPoints], erased: Iterable[ErasedEntry] = ()) -
             "actor": _dictionary(actor[order], actors),
         }
     ).replace_schema_metadata({_FORMAT: b"1", _ERASED: msgspec.json.encode(list(erased))})
-    few = len(np.unique(value.view(np.int64))) * _FEW <= len(value)
+    ordered = np.sort(value.view(np.int64))  # np.unique hashes, which takes several times as long
+    few = len(value) == 0 or (1 + np.count_nonzero(ordered[1:] != ordered[:-1])) * _FEW <= len(value)
     sink = io.BytesIO()
     pq.write_table(
         table,
@@ -204,27 +214,30 @@ def read_entries(payload: bytes) -> list[EntryPoints]:
     return entries
 
 
-def read_series(payload: bytes, run: str, keys: set[str] | None = None) -> dict[str, SeriesColumns]:
+def read_series(
+    payload: bytes, run: str, keys: set[str] | None = None, *, positions: bool = True
+) -> dict[str, SeriesColumns]:
     """The series of one run in the file, by metric name; all of them, or those in `keys`.
 
     Raises:
         ValueError: the file is damaged.
     """
-    return read_all_series(payload, {run}, keys).get(run, {})
+    return read_all_series(payload, {run}, keys, positions=positions).get(run, {})
 
 
 def read_all_series(
-    payload: bytes, wanted: set[str], keys: set[str] | None = None
+    payload: bytes, wanted: set[str], keys: set[str] | None = None, *, positions: bool = True
 ) -> dict[str, dict[str, SeriesColumns]]:
     """The series of some runs in the file, by run and metric name; all of them, or those in `keys`.
 
     Raises:
         ValueError: the file is damaged.
     """
-    table = _read(payload, ["run", "key", "step", "timestamp", "value", "position"])
+    numbers = ["step", "timestamp", "value", *(["position"] if positions else [])]
+    table = _read(payload, ["run", "key", *numbers])
     run_codes, runs = _codes(table, "run")
     key_codes, names = _codes(table, "key")
-    columns = [_numbers(table, name) for name in ("step", "timestamp", "value", "position")]
+    columns = [_numbers(table, name) for name in numbers] + [NOWHERE] * (not positions)
     found: dict[str, dict[str, SeriesColumns]] = {}
     for code, run in enumerate(runs):
         if run not in wanted:

@@ -13,7 +13,7 @@ from muniment_server.segments.level1 import SeriesColumns
 
 BYTES_LIMIT = 64 * 1024 * 1024
 """Of all series that are remembered."""
-_POINT_BYTES = 32
+_POINT_BYTES = 24
 _LEAST = 10_000
 """Points below which a series is read faster than it is worth remembering."""
 

@@ -113,7 +113,7 @@ def decoded(
     names = key_names(connection, project_id, (number for _, batch in batches for number in batch[0]))
     for row, (numbers, key, step, timestamp, value) in batches:
         made = columns.build([names[number] for number in numbers], key, step, timestamp, value)
-        if columns.digest(made) != row.digest:
+        if columns.digest(made, columns.arranged(made)) != row.digest:
             raise ValueError(f"the points of entry {row.position} do not match their digest; run muniment verify")
         kept.append(level1.EntryPoints(row.position, to_micros(row.time), row.actor, row.id, made))
     gone = [

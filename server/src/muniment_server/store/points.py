@@ -12,7 +12,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from muniment_server.segments import chart, level0, level1
-from muniment_server.segments.level1 import SeriesColumns
+from muniment_server.segments.level1 import NOWHERE, SeriesColumns
 from muniment_server.store.dialects import among, listed, numbers_for
 from muniment_server.store.repeats import PointsBatch
 from muniment_server.store.statements import Prepared
@@ -98,6 +98,7 @@ def read_series(
     *,
     as_of: int | None = None,
     steps: Steps = (None, None),
+    positions: bool = True,
 ) -> dict[str, SeriesColumns]:
     """The series of a run from both levels, in order, repetitions collapsed.
 
@@ -108,8 +109,9 @@ def read_series(
         names: the metrics wanted; None is all of them.
         as_of: leave out what came after this position.
         steps: least and greatest step wanted, both included.
+        positions: whether the points' positions are wanted.
     """
-    parts = _parts(connection, project_id, run, names, as_of, steps)
+    parts = _parts(connection, project_id, run, names, as_of, steps, positions=positions or as_of is not None)
     return {name: _limited(chart.joined(found), steps) for name, found in parts.items()}
 
 
@@ -169,20 +171,27 @@ def _level0_of_runs(
 
 
 def _parts(
-    connection: sa.Connection, project_id: int, run: RunPoints, names: set[str] | None, as_of: int | None, steps: Steps
+    connection: sa.Connection,
+    project_id: int,
+    run: RunPoints,
+    names: set[str] | None,
+    as_of: int | None,
+    steps: Steps,
+    *,
+    positions: bool,
 ) -> dict[str, list[SeriesColumns]]:
     parts: dict[Any, list[SeriesColumns]] = {}
     low, high = steps
     for row in connection.execute(_within(segment_runs, _segment_query(project_id, run.no), low, high)):
         if as_of is None or row.first <= as_of:
-            for name, found in level1.read_series(row.payload, run.id, names).items():
+            for name, found in level1.read_series(row.payload, run.id, names, positions=positions).items():
                 parts.setdefault(name, []).append(found)
     wanted = None
     if names is not None:
         wanted = {number: name for name, number in key_numbers(connection, project_id, names).items()}
     for position, numbers, batch in _level0(connection, project_id, run.no, low, high):
         if as_of is None or position <= as_of:
-            _split(position, numbers, batch, wanted, parts)
+            _split(position if positions else None, numbers, batch, wanted, parts)
     return {
         name: [_until(part, as_of) for part in found] for name, found in _named(connection, project_id, parts).items()
     }
@@ -223,7 +232,7 @@ def _level0(
 
 
 def _split(
-    position: int,
+    position: int | None,
     numbers: list[int],
     batch: _Batch,
     wanted: dict[int, str] | None,
@@ -235,7 +244,8 @@ def _split(
         if wanted is not None and number not in wanted:
             continue
         rows: Any = slice(None) if len(numbers) == 1 else key == index
-        found = SeriesColumns(step[rows], timestamp[rows], value[rows], np.full(len(step[rows]), position, np.int64))
+        came = NOWHERE if position is None else np.full(len(step[rows]), position, np.int64)
+        found = SeriesColumns(step[rows], timestamp[rows], value[rows], came)
         parts.setdefault(number if wanted is None else wanted[number], []).append(found)
 
 

@@ -6,6 +6,7 @@ import base64
 import math
 import sys
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -51,10 +52,7 @@ def page(key: str, points: Points, after: int, limit: int | None, position: int)
     """A page of a history, with the token of the next if there is more."""
     step, timestamp, value = by_time(points)
     rows = slice(after, None if limit is None else after + limit)
-    found = [
-        Point(key, *rest)
-        for rest in zip(spelled(value[rows]), timestamp[rows].tolist(), step[rows].tolist(), strict=True)
-    ]
+    found = list(map(Point, repeat(key), spelled(value[rows]), timestamp[rows].tolist(), step[rows].tolist()))
     answer: dict[str, Any] = {"metrics": found} if found else {}
     if limit is not None and after + limit < len(step):
         answer["next_page_token"] = base64.urlsafe_b64encode(f"{after + limit}.{position}".encode()).decode()
@@ -92,7 +90,7 @@ def _chosen(count: int, limit: int) -> npt.NDArray[np.int64]:
 
 def _of_run(key: str, run: str, *columns: Any) -> list[PointOfRun]:
     step, timestamp, value = columns
-    return [PointOfRun(key, *rest, run) for rest in zip(spelled(value), timestamp.tolist(), step.tolist(), strict=True)]
+    return list(map(PointOfRun, repeat(key), spelled(value), timestamp.tolist(), step.tolist(), repeat(run)))
 
 
 def spelled(value: npt.NDArray[np.float64]) -> list[float | str]:

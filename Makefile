@@ -17,7 +17,7 @@ test: check  ## Everything that CI runs
 test-integrations: $(VENV)-integrations/installed  ## Callbacks of PyTorch Lightning, Transformers and Keras, which CI does without
 	$(VENV)-integrations/bin/python -m pytest -m heavy sdk/tests/integrations
 
-test-mlflow: $(VENV)/installed-tests  ## Whether MLflow's own server still answers as the tests of its door have it written down
+test-mlflow: $(VENV)/installed-tests  ## Whether MLflow's own server still answers as the tests of its door have it written down; Lightning's logger for it
 	$(BIN)/python -m pytest -m heavy server/tests/mlflow_door
 
 check: $(VENV)/installed-tests  ## Style, types and floors

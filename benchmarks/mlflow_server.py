@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from benchmarks.hands.driver import TOKEN
 from benchmarks.hands.watching import Watch
 from benchmarks.machine import resident
-from benchmarks.serving import free_port
+from benchmarks.starting import Started, free_port
 
-_START_SECONDS = 120.0
 _REST_SECONDS = 60.0
 _IDLE = 0.05
 """The share of a core that it takes for nothing; below that it has started whatever it starts by itself."""
 
 
-class MLflowServer:
+class MLflowServer(Started):
     """MLflow's server.
 
     Args:
@@ -45,33 +39,16 @@ class MLflowServer:
         environment: Mapping[str, str],
         workers: int | None = None,
     ) -> None:
-        self.port = free_port()
+        port = free_port()
         token = uuid.uuid4().hex
         command = [
-            str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port),
+            str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
             "--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts"),
             *([] if workers is None else ["--workers", str(workers)]),
         ]  # fmt: skip
         self._watch = Watch(token)
         self._watch.__enter__()
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                command, env={**environment, TOKEN: token}, cwd=folder, stdout=out, stderr=out
-            )
-        self._log = log
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.stop()
+        super().__init__(command, port, log, env={**environment, TOKEN: token}, cwd=folder)
 
     @property
     def processor(self) -> float:
@@ -99,17 +76,3 @@ class MLflowServer:
         self._watch.stop()
         self.process.wait()
         self._watch.__exit__(None, None, None)
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).close()
-            except (OSError, urllib.error.URLError):
-                time.sleep(0.1)
-            else:
-                return
-        said = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-        raise RuntimeError(f"the server of MLflow did not start: {' '.join(said[-3:])[-600:]}")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import http.client
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from benchmarks.machine import family, processor_seconds, resident
+from benchmarks.starting import Started, free_port
 from benchmarks.stores import Place
 
-START_SECONDS = 60.0
 PROGRAM = "from muniment.cli import main; main()"
 
 
@@ -30,7 +27,7 @@ class _Seals(msgspec.Struct):
     seals: list[_Seal]
 
 
-class Server:
+class Server(Started):
     """A served store.
 
     Args:
@@ -41,23 +38,9 @@ class Server:
 
     def __init__(self, place: Place, program: str = PROGRAM, options: Sequence[str] = ()) -> None:
         self.place = place
-        self.port = free_port()
-        arguments = ["serve", "--store", place.url, "--trust", str(place.trust), "--port", str(self.port), *options]
-        self._log = (place.home.folder / "serve.log").open("ab")
-        self.process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=self._log, stderr=self._log)
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.stop()
+        port = free_port()
+        arguments = ["serve", "--store", place.url, "--trust", str(place.trust), "--port", str(port), *options]
+        super().__init__([sys.executable, "-c", program, *arguments], port, place.home.folder / "serve.log")
 
     @property
     def memory(self) -> dict[str, float]:
@@ -104,23 +87,3 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._log.close()
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise RuntimeError("the server ended before it served; see its log")
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 0.2):
-                    return
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("the server did not start in time")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

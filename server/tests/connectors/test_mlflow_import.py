@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from conftest import Postgres, copied
@@ -273,8 +274,22 @@ def test_a_database_of_postgresql_tells_the_same(
     brought(direct, of(database))
     here, there = contents.of(workspace), contents.of(direct)
     direct.close()
-    postgres.drop(url)
     assert here == there
+    assert brought(workspace, Database(url), again=True).new == {}, "each point is known again"
+    with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        (run,) = connection.execute("SELECT run_uuid FROM runs WHERE name = 'parent'").fetchone() or ("",)
+        connection.execute(
+            "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) "
+            "SELECT 'loss', 0, 2000000000000 + step, %s, step, step = 1003 FROM generate_series(1001, 1005) AS step",
+            [run],
+        )
+    assert brought(workspace, Database(url)).new == {"points": 5}
+    added = contents.series(workspace, run)["loss"][-5:]
+    assert [(step, value) for step, _, value in added] == [
+        (1001, "0.0"), (1002, "0.0"), (1003, "nan"), (1004, "0.0"), (1005, "0.0")
+    ]  # fmt: skip
+    assert brought(workspace, Database(url), again=True).new == {}
+    postgres.drop(url)
 
 
 def _copy(path: Path, url: str) -> None:

@@ -1,7 +1,8 @@
 """MLflow itself: an environment of its own, and its tracking server as a process.
 
-`MUNIMENT_TEST_MLFLOW` names a Python that has what requirements-mlflow.txt asks for. Without it an environment is made
-with venv and pip, by the first test process of this user that needs it, and kept for the next run in
+`MUNIMENT_TEST_MLFLOW` names a Python that has what requirements-mlflow.txt asks for, `MUNIMENT_TEST_LIGHTNING` one
+that has what requirements-lightning.txt does. Without them environments are made with venv and pip, by the first test
+process of this user that needs them, and kept for the next run in
 `XDG_CACHE_HOME/muniment-tests/<digest of the requirements and of this Python>`.
 """
 
@@ -20,34 +21,38 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).resolve().parents[3]
-REQUIREMENTS = ROOT / "requirements-mlflow.txt"
 START_SECONDS = 120.0
 """A server that does not answer by then never will; importing MLflow takes some."""
 _SERVING = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 
 
-def python() -> Path:
-    """The Python of MLflow's environment, which is made if it is not there."""
-    given = os.environ.get("MUNIMENT_TEST_MLFLOW")
+def python(what: str = "mlflow") -> Path:
+    """The Python of an environment, which is made if it is not there.
+
+    Args:
+        what: the name of its requirements.
+    """
+    given = os.environ.get(f"MUNIMENT_TEST_{what.upper()}")
     if given:
         return Path(given)
-    wanted = REQUIREMENTS.read_bytes() + sys.version.encode()
+    requirements = ROOT / f"requirements-{what}.txt"
+    wanted = requirements.read_bytes() + sys.version.encode()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muniment-tests"
     home = cache / hashlib.sha256(wanted).hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
-            _make(home)
+            _make(home, requirements)
     return home / "bin" / "python"
 
 
-def _make(home: Path) -> None:
+def _make(home: Path, requirements: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, capture_output=True)
     pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "--requirement", str(REQUIREMENTS)], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, f"pip cannot make the environment of MLflow: {done.stderr[-2000:]}"
+    done = subprocess.run([*pip, "--requirement", str(requirements)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"pip cannot install {requirements.name}: {done.stderr[-2000:]}"
     (home / "complete").touch()
 
 

@@ -62,10 +62,12 @@ def ours(our_port: int) -> Ours:
     return Ours(our_port)
 
 
-def play(program: str, url: str, folder: Path, *parts: str, **variables: str) -> tuple[dict[str, Any], str]:
-    """(what a program read back, what it was warned of)."""
+def play(
+    program: str, url: str, folder: Path, *parts: str, what: str = "mlflow", **variables: str
+) -> tuple[dict[str, Any], str]:
+    """(what a program read back, what it was warned of); it runs in the environment of that name."""
     done = subprocess.run(
-        [str(python()), str(PROGRAMS / f"{program}.py"), *parts],
+        [str(python(what)), str(PROGRAMS / f"{program}.py"), *parts],
         cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False,
         env={**environment(folder), **QUICKLY, "MLFLOW_TRACKING_URI": url, **variables},
     )  # fmt: skip

@@ -15,11 +15,10 @@ from rich.table import Table
 from muniment_server.annexes import keeper
 from muniment_server.annexes.connectors.mlflow import exporting, importing
 from muniment_server.annexes.connectors.mlflow.database import Database
-from muniment_server.annexes.connectors.mlflow.exporting import Exported
 from muniment_server.annexes.connectors.mlflow.holdings import Holdings
-from muniment_server.annexes.connectors.mlflow.importing import Imported, Report
 from muniment_server.annexes.connectors.mlflow.server import Server
 from muniment_server.annexes.connectors.mlflow.shapes import Source
+from muniment_server.annexes.connectors.mlflow.telling import Done, Report
 from muniment_server.annexes.connectors.mlflow.wire import Api
 from muniment_server.commands.options import StoreOption, TrustOption, opening
 from muniment_server.services.workspace import DEFAULT_PROJECT
@@ -128,7 +127,7 @@ def _with_bar(work: Callable[[Report], T]) -> T:
         return work(report)
 
 
-def _show(done: Imported | Exported, kinds: Sequence[str], what: str) -> None:
+def _show(done: Done, kinds: Sequence[str], what: str) -> None:
     """The summary, for people."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")

@@ -86,7 +86,27 @@ def fingerprint(document: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-class Intake:
+class Counted:
+    """What is new and what was refused, by kind. One thread reads while another writes, and both may refuse."""
+
+    def __init__(self) -> None:
+        self.new: Counter[str] = Counter()
+        """Things that were not there or were different."""
+        self.refused: Counter[str] = Counter()
+        """Things that were not taken."""
+        self.refusals: list[Refused] = []
+        """The first of them."""
+        self._lock = threading.Lock()
+
+    def note(self, kind: str, where: str, error: MunimentError) -> None:
+        """Note what was refused."""
+        with self._lock:
+            self.refused[kind] += 1
+            if len(self.refusals) < REFUSALS:
+                self.refusals.append(Refused(kind=kind, where=where, code=error.code, detail=error.message))
+
+
+class Intake(Counted):
     """What one import writes into one project.
 
     Args:
@@ -97,13 +117,9 @@ class Intake:
     """
 
     def __init__(self, workspace: Workspace, scope: Scope, project: str, source: str) -> None:
+        super().__init__()
         self.workspace, self.scope, self.project, self.source = workspace, scope, project, source
         self.ref = workspace.project(scope, project, Permission.WRITE)
-        self.new: Counter[str] = Counter()
-        """Things that were not there or were different, by kind."""
-        self.refused: Counter[str] = Counter()
-        """Steps that were not carried out, by kind."""
-        self.refusals: list[Refused] = []
         self.position = 0
         """Everything is recorded at or before this position."""
         self._stream = self._writer("")
@@ -113,7 +129,6 @@ class Intake:
         self._spoiled: set[str] = set()
         """Records of which something was refused, and which get no mark."""
         self._window = WINDOW
-        self._lock = threading.Lock()
 
     def _writer(self, name: str) -> str:
         """The writer that stands for a record of the source; the empty name is the source as a whole."""
@@ -137,11 +152,8 @@ class Intake:
 
     def refuse(self, name: str, kind: str, where: str, error: MunimentError) -> None:
         """Note what cannot be taken in. The record is looked at again next time, and this told again."""
-        with self._lock:  # one thread reads while another writes, and both may find what cannot be kept
-            self._spoiled.add(name)
-            self.refused[kind] += 1
-            if len(self.refusals) < REFUSALS:
-                self.refusals.append(Refused(kind=kind, where=where, code=error.code, detail=error.message))
+        self._spoiled.add(name)
+        self.note(kind, where, error)
 
     def write(self, bundles: Sequence[Bundle]) -> None:
         """Carry bundles out; steps that are refused are noted, and everything else goes on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mlflow_door.calls import Call, Case, call, case, get, post
@@ -21,6 +22,32 @@ def model(verb: str, how: str = "POST", **body: Any) -> Call:
 
 def alias(how: str, **body: Any) -> Call:
     return call(how, "registered-models/alias", {"name": "$u-m", **body})
+
+
+def tagging(change: Callable[..., Call], *looks: Call) -> tuple[Call, ...]:
+    """Tags of a model or version that are set, set again, taken away twice, and odd ones.
+
+    Args:
+        change: a call that changes it.
+        looks: what shows it; when tags are taken away the first alone.
+    """
+    odd = (
+        {"key": "n"},
+        {"key": "n", "value": ""},
+        {"value": "v"},
+        {"key": "", "value": "v"},
+        {"key": "a?b", "value": "v"},
+        {"key": "k" * 251, "value": "v"},
+        {"key": "k", "value": "v" * 100001},
+        {"key": "k", "value": 5},
+    )
+    return (
+        *(change("set-tag", key=key, value=value) for key, value in (("k", "1"), ("k", "2"), ("a", "3"))),
+        *looks,
+        *2 * (change("delete-tag", "DELETE", key="k"),),
+        looks[0],
+        *(change("set-tag", **body) for body in odd),
+    )
 
 
 MODELS = [
@@ -124,27 +151,8 @@ MODELS = [
     case(
         "tags",
         NEW,
-        model("set-tag", key="k", value="1"),
-        model("set-tag", key="k", value="2"),
-        model("set-tag", key="a", value="3"),
-        LOOK,
-        model("delete-tag", "DELETE", key="k"),
-        model("delete-tag", "DELETE", key="k"),
-        LOOK,
-        *(
-            model("set-tag", **body)
-            for body in (
-                {"key": "n"},
-                {"key": "n", "value": ""},
-                {"value": "v"},
-                {"key": "", "value": "v"},
-                {"key": "a?b", "value": "v"},
-                {"key": "k" * 251, "value": "v"},
-                {"key": "k", "value": "v" * 100001},
-                {"key": "k", "value": 5},
-                {"key": "k", "value": None},
-            )
-        ),
+        *tagging(model, LOOK),
+        model("set-tag", key="k", value=None),
         post("registered-models/set-tag", {"name": "$u-none", "key": "k", "value": "v"}),
         post("registered-models/set-tag", {"key": "k", "value": "v"}),
         call("DELETE", "registered-models/delete-tag", {"name": "$u-none", "key": "k"}),
@@ -232,6 +240,14 @@ FOUR = (
     post("registered-models/alias", {"name": "$u-b", "alias": "best", "version": "1"}),
 )
 MINE = "name LIKE '$u%'"
+TAGGED = (
+    "tags.k = 'v'",
+    "tag.k = 'v'",
+    "tags.k != 'v'",
+    "tags.k LIKE 'V'",
+    "tags.k ILIKE 'V'",
+    "tags.`odd key` = 'Abc'",
+)
 FILTERS = (
     "name = '$u-a'",
     "name != '$u-a'",
@@ -242,12 +258,7 @@ FILTERS = (
     "name = 5",
     "name IN ('$u-a', '$u-b')",
     "name NOT IN ('$u-a')",
-    "tags.k = 'v'",
-    "tag.k = 'v'",
-    "tags.k != 'v'",
-    "tags.k LIKE 'V'",
-    "tags.k ILIKE 'V'",
-    "tags.`odd key` = 'Abc'",
+    *TAGGED,
     "tags.\"odd key\" LIKE 'A%'",
     "tags.none = 'v'",
     "tags.none != 'v'",
@@ -306,8 +317,28 @@ ORDERS: tuple[Any, ...] = (
 )
 
 
-def search(**asked: str) -> Call:
-    return get("registered-models/search", **asked)
+def search(*more: tuple[str, str], **asked: str) -> Call:
+    return get("registered-models/search", *more, **asked)
+
+
+def pages(ask: Callable[..., Call]) -> tuple[Call, ...]:
+    """The first two pages of a search, and the second in another size."""
+    first = ask(filter=MINE, max_results="2")._replace(save=(("t", "next_page_token"),))
+    return first, ask(filter=MINE, max_results="2", page_token="$t"), ask(filter=MINE, page_token="$t")
+
+
+def odd_pages(ask: Callable[..., Call], most: int) -> tuple[Call, ...]:
+    """A search for nothing with odd sizes and tokens.
+
+    Args:
+        ask: a search.
+        most: that a page may have.
+    """
+    nothing = "name = 'none at all'"
+    return (
+        *(ask(filter=nothing, max_results=count) for count in ("0", "-1", str(most), str(most + 1), "x", "")),
+        *(ask(filter=nothing, page_token=token) for token in ("garbage", "", "eyJvZmZzZXQiOiAieCJ9")),
+    )
 
 
 SEARCHING = [
@@ -332,7 +363,7 @@ SEARCHING = [
         "search: orders",
         *FOUR,
         *(
-            get("registered-models/search", ("filter", MINE), *(("order_by", str(one)) for one in order))
+            search(("filter", MINE), *(("order_by", str(one)) for one in order))
             if isinstance(order, list)
             else search(filter=MINE, order_by=order)
             for order in ORDERS
@@ -341,18 +372,10 @@ SEARCHING = [
     case(
         "search: pages",
         *FOUR,
-        Call(
-            "GET",
-            "registered-models/search",
-            query=(("filter", MINE), ("max_results", "2")),
-            save=(("t", "next_page_token"),),
-        ),
-        search(filter=MINE, max_results="2", page_token="$t"),
-        search(filter=MINE, page_token="$t"),
+        *pages(search),
         search(filter="name = 'none'", page_token="$t", max_results="2"),
         search(filter=MINE, max_results="2", page_token="$t", order_by="name DESC"),
-        *(search(filter="name = 'none at all'", max_results=count) for count in ("0", "-1", "1000", "1001", "x", "")),
-        *(search(filter="name = 'none at all'", page_token=token) for token in ("garbage", "", "eyJvZmZzZXQiOiAieCJ9")),
+        *odd_pages(search, 1_000),
     ),
     case(
         "latest versions",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlflow_door.calls import Call, Case, call, case, get, post
-from mlflow_door.probes.registry import NEW, alias, version
+from mlflow_door.probes.registry import MINE, NEW, TAGGED, alias, odd_pages, pages, tagging, version
 from mlflow_door.probes.runs import EXPERIMENT, NONE, RUN, tag
 
 LOOK = get("model-versions/get", name="$u-m", version="1")
@@ -231,30 +231,8 @@ LIFE = [
         "tags",
         NEW,
         version(),
-        change("set-tag", key="k", value="1"),
-        change("set-tag", key="k", value="2"),
-        change("set-tag", key="a", value="3"),
-        LOOK,
-        MODEL,
-        change("delete-tag", "DELETE", key="k"),
-        change("delete-tag", "DELETE", key="k"),
-        LOOK,
-        *(
-            change("set-tag", **body)
-            for body in (
-                {"key": "n"},
-                {"key": "n", "value": ""},
-                {"value": "v"},
-                {"key": "", "value": "v"},
-                {"key": "a?b", "value": "v"},
-                {"key": "k" * 251, "value": "v"},
-                {"key": "k", "value": "v" * 100001},
-                {"key": "k", "value": 5},
-                {"key": "k", "value": "v", "version": "9"},
-                {"key": "k", "value": "v", "version": "x"},
-                {"key": "k", "value": "v", "version": ""},
-            )
-        ),
+        *tagging(change, LOOK, MODEL),
+        *(change("set-tag", key="k", value="v", version=number) for number in ("9", "x", "")),
         post("model-versions/set-tag", {"name": "$u-none", "version": "1", "key": "k", "value": "v"}),
         change("delete-tag", "DELETE"),
         change("delete-tag", "DELETE", version="9", key="k"),
@@ -324,7 +302,6 @@ MANY = (
         {"name": "$u-b", "version": "1", "stage": "Staging", "archive_existing_versions": False},
     ),
 )
-MINE = "name LIKE '$u%'"
 FILTERS = (
     "name = '$u-b'",
     "name != '$u-b'",
@@ -355,12 +332,7 @@ FILTERS = (
     "version_number IN (1)",
     "version_number LIKE '1'",
     "version = 1",
-    "tags.k = 'v'",
-    "tag.k = 'v'",
-    "tags.k != 'v'",
-    "tags.k LIKE 'V'",
-    "tags.k ILIKE 'V'",
-    "tags.`odd key` = 'Abc'",
+    *TAGGED,
     "tags.none != 'v'",
     "tags.k IS NULL",
     "tags.k IS NOT NULL",
@@ -439,19 +411,8 @@ SEARCHING = [
     case(
         "search: pages",
         *MANY,
-        Call(
-            "GET",
-            "model-versions/search",
-            query=(("filter", MINE), ("max_results", "2")),
-            save=(("t", "next_page_token"),),
-        ),
-        search(filter=MINE, max_results="2", page_token="$t"),
-        search(filter=MINE, page_token="$t"),
-        *(
-            search(filter="name = 'none at all'", max_results=count)
-            for count in ("0", "-1", "200000", "200001", "x", "")
-        ),
-        *(search(filter="name = 'none at all'", page_token=token) for token in ("garbage", "", "eyJvZmZzZXQiOiAieCJ9")),
+        *pages(search),
+        *odd_pages(search, 200_000),
     ),
 ]
 

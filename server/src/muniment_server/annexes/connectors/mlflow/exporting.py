@@ -19,7 +19,6 @@ from muniment.model.artifact import Attachment
 from muniment.model.errors import InvalidInput, MunimentError, NotFound, TooLarge, Unavailable
 from muniment_server.annexes.connectors.mlflow.files import Proxied
 from muniment_server.annexes.connectors.mlflow.holdings import Holdings, exact
-from muniment_server.annexes.connectors.mlflow.importing import Report
 from muniment_server.annexes.connectors.mlflow.registering import Registering
 from muniment_server.annexes.connectors.mlflow.sending import Tally, There, pairs, tags_of
 from muniment_server.annexes.connectors.mlflow.shapes import (
@@ -29,8 +28,9 @@ from muniment_server.annexes.connectors.mlflow.shapes import (
     ModelMetric,
     Run,
 )
+from muniment_server.annexes.connectors.mlflow.telling import Done, Report
 from muniment_server.annexes.connectors.mlflow.wire import Api
-from muniment_server.services.intake import Refused, fingerprint
+from muniment_server.services.intake import fingerprint
 
 ID, WHOLE = "muniment.id", "muniment.exported"
 """Tags of what was exported: the id of the record here, and the fingerprint of a run all of which is there."""
@@ -43,26 +43,10 @@ THREADS = 4
 _LOGGED = {"READY": "LOGGED_MODEL_READY", "UPLOAD_FAILED": "LOGGED_MODEL_UPLOAD_FAILED"}
 
 
-class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an export has done.
-
-    Attributes:
-        target: where to.
-        project: where from.
-        found: things that the project has, by kind.
-        new: things that were sent, by kind.
-        refused: things that the server did not take, by kind.
-        refusals: the first thousand of them.
-        seconds: how long it took.
-    """
+class Exported(Done, frozen=True, kw_only=True):
+    """What an export has done, and to which server."""
 
     target: str
-    project: str
-    found: dict[str, int]
-    new: dict[str, int]
-    refused: dict[str, int]
-    refusals: list[Refused]
-    seconds: float
 
 
 KINDS = (

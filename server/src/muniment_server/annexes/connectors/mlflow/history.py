@@ -1,11 +1,16 @@
-"""Metric history out of MLflow's database, as columns."""
+"""Metric history out of MLflow's database, as columns.
+
+PostgreSQL packs each metric's points into one value, of which columns are made at once: a row a metric, where SQLite
+gives a row a point. What PostgreSQL cannot pack, because something of it is missing, is read as from SQLite.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -20,6 +25,10 @@ AT_ONCE = 131_072
 """Points that are read by one statement, about; more if a single metric has more."""
 _CHUNK = 2_048
 """Rows that are turned into columns at a time: few enough that the collector of garbage does not go through them."""
+PACKED = 1 << 22
+"""Points of one metric that are packed into one value, at the most: 100 MB in the memory of somebody's database."""
+_POINT = np.dtype([("step", ">i8"), ("timestamp", ">i8"), ("value", ">f8")])
+"""A point as PostgreSQL packs it."""
 Columns = tuple[list[str], Any, Any, Any, Any]
 """Names, index of the name, step, timestamp and value of each row."""
 
@@ -78,19 +87,19 @@ class _Reading:
         step = self.table.c.step if "step" in columns else sa.literal(0).label("step")
         nan = self.table.c.is_nan if "is_nan" in columns else sa.literal(0).label("is_nan")
         self.columns = (self.table.c.key, step, self.table.c.timestamp, self.table.c.value, nan)
+        self.packs = engine.dialect.name == "postgresql"
+        value: Any = self.table.c.value
+        if "is_nan" in columns:
+            value = sa.case((self.table.c.is_nan, sa.literal_column("'NaN'::float8")), else_=value)
+        point = sa.func.int8send(step).op("||")(sa.func.int8send(self.table.c.timestamp))
+        point = point.op("||")(sa.func.float8send(value))
+        packed = sa.func.string_agg(point, sa.literal_column("''::bytea"))
+        self.packed = sa.select(self.table.c.run_uuid, self.table.c.key, sa.func.count(), packed)
 
     def small(self, runs: Sequence[Run]) -> Iterator[Portion]:
         """The points of several runs, each whole."""
-        if not runs:
-            return
-        run = self.table.c.run_uuid
-        if len(runs) == 1:
-            yield from self._portions(
-                sa.select(sa.literal(runs[0].id), *self.columns).where(run == runs[0].id).order_by(self.table.c.key)
-            )
-            return
-        chosen = run.in_([run.id for run in runs])
-        yield from self._portions(sa.select(run, *self.columns).where(chosen).order_by(run, self.table.c.key))
+        if runs:
+            yield from self._portions([run.id for run in runs])
 
     def large(self, run: str) -> Iterator[Portion]:
         """The points of one run, some metrics at a time."""
@@ -101,26 +110,34 @@ class _Reading:
         size = 0
         for name, count in counted:
             if keys and size + count > AT_ONCE:
-                yield from self._some(run, keys)
+                yield from self._some(run, keys, size)
                 keys, size = [], 0
             keys.append(name)
             size += count
         if keys:
-            yield from self._some(run, keys)
+            yield from self._some(run, keys, size)
 
-    def _some(self, run: str, keys: list[str]) -> Iterator[Portion]:
+    def _some(self, run: str, keys: list[str], size: int) -> Iterator[Portion]:
         key = self.table.c.key
         chosen = key == keys[0] if len(keys) == 1 else sa.and_(key >= keys[0], key <= keys[-1])
-        query = sa.select(sa.literal(run), *self.columns).where(self.table.c.run_uuid == run, chosen)
-        yield from self._portions(query.order_by(key))
+        yield from self._portions([run], chosen, packs=size <= PACKED)
 
-    def _portions(self, query: sa.Select[Any]) -> Iterator[Portion]:
-        """What a query finds, run by run; its rows are ordered by run."""
+    def _portions(self, runs: list[str], *chosen: Any, packs: bool = True) -> Iterator[Portion]:
+        """The points of some runs, run by run; of each the same metrics."""
+        run, key = self.table.c.run_uuid, self.table.c.key
+        found = run == runs[0] if len(runs) == 1 else run.in_(runs)
+        if self.packs and packs:
+            query = self.packed.where(found, *chosen).group_by(run, key).order_by(run, key)
+            rows = [row for part in self._rows(query, binary=True) for row in part]
+            if all(packed is not None and len(packed) == count * _POINT.itemsize for _, _, count, packed in rows):
+                yield from _unpacked(rows)
+                return
+        named = sa.literal(runs[0]) if len(runs) == 1 else run
+        query = sa.select(named, *self.columns).where(found, *chosen).order_by(*([run] if len(runs) > 1 else []), key)
         broken: dict[str, list[str]] = {}
-        parts = [_columns(rows, broken) for rows in self._rows(query)]
-        yield from _by_run(parts, broken)
+        yield from _by_run([_columns(rows, broken) for rows in self._rows(query)], broken)
 
-    def _rows(self, query: sa.Select[Any]) -> Iterator[Sequence[Any]]:
+    def _rows(self, query: sa.Select[Any], **form: Any) -> Iterator[Sequence[Any]]:
         """What a query finds, in chunks of the driver's own rows: those of SQLAlchemy cost three times as much."""
         dialect = self.engine.dialect
         compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
@@ -131,11 +148,21 @@ class _Reading:
                 cursor = raw.cursor()
                 given: Any = tuple(compiled.params[name] for name in compiled.positiontup)
             else:  # a cursor of the server, or the driver would fetch everything at once
-                cursor, given = raw.cursor(name="muniment_history"), compiled.params
+                cursor, given = raw.cursor(name="muniment_history", **form), compiled.params
             with closing(cursor):
                 cursor.execute(compiled.string, given)
                 while rows := cursor.fetchmany(_CHUNK):
                     yield rows
+
+
+def _unpacked(rows: Sequence[Any]) -> Iterator[Portion]:
+    """Rows of run, metric, how many points it has, and those packed; ordered by run."""
+    for run, mine in groupby(rows, itemgetter(0)):
+        _, keys, counts, packed = zip(*mine, strict=True)
+        points = np.frombuffer(b"".join(packed), _POINT)
+        step, timestamp = (points[name].astype(np.int64) for name in ("step", "timestamp"))
+        key = np.repeat(np.arange(len(keys)), counts)
+        yield Portion(run, list(keys), key, step, timestamp, points["value"].astype(np.float64))
 
 
 def _columns(rows: Sequence[Any], broken: dict[str, list[str]]) -> tuple[list[str], Any, Columns]:

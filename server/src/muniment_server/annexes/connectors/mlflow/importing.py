@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -18,9 +17,10 @@ from muniment.model.errors import InvalidInput, MunimentError, Unavailable
 from muniment.model.names import check_name
 from muniment_server.annexes.connectors.mlflow import files, models, series, steps, translate
 from muniment_server.annexes.connectors.mlflow.shapes import LoggedModel, Portion, Run, Source
+from muniment_server.annexes.connectors.mlflow.telling import Done, Report
 from muniment_server.policy.access import Scope
 from muniment_server.services import metrics
-from muniment_server.services.intake import Bundle, Intake, Refused, fingerprint
+from muniment_server.services.intake import Bundle, Intake, fingerprint
 from muniment_server.services.workspace import Workspace
 from muniment_server.store.repeats import PointsBatch
 
@@ -29,32 +29,18 @@ TOGETHER = 131_072
 _ID = re.compile("[0-9a-f]{32}")
 RELEASE = 1
 """Grows when more is brought than before, so that everything is looked at again."""
-Report = Callable[[str, int, int | None], None]
-"""Told what is being done, how much of it is, and how much there is."""
 
 
-class Imported(msgspec.Struct, frozen=True, kw_only=True):
+class Imported(Done, frozen=True, kw_only=True):
     """What an import has done.
 
     Attributes:
         source: where from.
-        project: where to.
-        found: things that the source has, by kind.
-        new: things that were not here, or were different, by kind.
-        refused: things that could not be taken in, by kind.
-        refusals: the first thousand of them.
         position: everything is recorded at or before this position.
-        seconds: how long it took.
     """
 
     source: str
-    project: str
-    found: dict[str, int]
-    new: dict[str, int]
-    refused: dict[str, int]
-    refusals: list[Refused]
     position: int
-    seconds: float
 
 
 KINDS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 
 from muniment.model.errors import MunimentError, Unavailable
-from muniment_server.services.intake import REFUSALS, Refused
+from muniment_server.services.intake import Counted
 
 
 class There(msgspec.Struct):
@@ -29,15 +28,12 @@ class There(msgspec.Struct):
     deleted: bool = False
 
 
-class Tally:
+class Tally(Counted):
     """What was found, what was sent, and what was refused, by kind; several runs are sent at a time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.found: Counter[str] = Counter()
-        self.new: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.refusals: list[Refused] = []
-        self._lock = threading.Lock()
 
     def met(self, kind: str, count: int) -> None:
         """Note what the project has."""
@@ -60,10 +56,7 @@ class Tally:
         except Unavailable:
             raise
         except MunimentError as error:
-            with self._lock:
-                self.refused[kind] += 1
-                if len(self.refusals) < REFUSALS:
-                    self.refusals.append(Refused(kind=kind, where=where, code=error.code, detail=error.message))
+            self.note(kind, where, error)
             return False
         return True
 

@@ -24,6 +24,11 @@ from muniment_server.segments import columns, level0
 
 TABLES = ("records", "runs", "revisions", "ledger", "params", "points", "summaries")
 """What a run with params and metrics is written to."""
+_COUNTED = {
+    "records": "no", "runs": "no", "revisions": "record", "ledger": "position", "params": "run", "points": "run",
+    "summaries": "run",
+}  # fmt: skip
+"""By what the rows of a table are counted: the run, or the position."""
 _ENCODINGS = {"step": "DELTA_BINARY_PACKED", "timestamp": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
 _POINTS = "INSERT INTO bare_points VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _SUMMARIES = (
@@ -93,11 +98,26 @@ def insert_points(place: Place, batches: Sequence[tuple[Any, ...]], together: in
     return seconds
 
 
-def insert_runs(place: Place, project: str, transactions: int) -> float:
-    """Seconds of the bare driver for the very rows that a project holds, spread over so many transactions."""
+def insert_runs(place: Place, project: str, transactions: int, youngest: int | None = None) -> float:
+    """Seconds of the bare driver for the very rows that a project holds, spread over so many transactions.
+
+    Args:
+        place: the store.
+        project: its slug.
+        transactions: how many.
+        youngest: the rows of the runs that were made last, so many; None is all rows.
+    """
     bare = place.bare()
     number = bare.rows("SELECT no FROM projects WHERE slug = ?", project)[0][0]
-    held = {table: bare.rows(f"SELECT * FROM {table} WHERE project_id = ?", number) for table in TABLES}
+    since = dict.fromkeys(TABLES, 0)
+    if youngest is not None:
+        ordered = "SELECT no, min(valid_from) FROM runs WHERE project_id = ? GROUP BY no ORDER BY no DESC LIMIT ?"
+        since = dict.fromkeys(TABLES, (oldest := bare.rows(ordered, number, youngest)[-1])[0])
+        since["ledger"] = oldest[1]
+    held = {
+        table: bare.rows(f"SELECT * FROM {table} WHERE project_id = ? AND {_COUNTED[table]} >= ?", number, since[table])
+        for table in TABLES
+    }
     _copy_tables(bare, TABLES)
     statements = {
         table: f"INSERT INTO bare_{table} VALUES ({','.join('?' * len(rows[0]))})"

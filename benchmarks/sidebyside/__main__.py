@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -110,13 +111,13 @@ def _measure(report: Report, order: Order, amounts: Amounts, home: Home, progres
         comparing.pages(running, rows.QUESTIONS)
         for length in lengths:
             comparing.series(running, length)
-        bench = Bench(home.engine, running, amounts, report, order.python)
-        for repetition in range(1, amounts.repetitions + 1):
-            for name, measure in bench.shapes():
-                say(f"{name}, {repetition} of {amounts.repetitions}")
-                for side in running:
-                    measure(side)
-        bench.memory()
+        with closing(Bench(home.engine, running, amounts, report, order.python)) as bench:
+            for repetition in range(1, amounts.repetitions + 1):
+                for name, measure in bench.shapes():
+                    say(f"{name}, {repetition} of {amounts.repetitions}")
+                    for side in running:
+                        measure(side)
+            bench.memory()
     finally:
         for side in running:
             side.stop()

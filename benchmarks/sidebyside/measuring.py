@@ -11,16 +11,21 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import wire
+from benchmarks import bodies, limits, wire
+from benchmarks.empty import EmptyServer
 from benchmarks.results import Report
 from benchmarks.sidebyside import filling, protocol, rows, sides
 from benchmarks.sidebyside.amounts import Amounts, Load
 from benchmarks.sidebyside.rows import Row
 from benchmarks.sidebyside.sides import Side, Store
+from benchmarks.stores import Place
+from muniment_server.services.workspace import DEFAULT_PROJECT
 
 WRITERS = 8
 _WRITTEN = "written"
 _CLIENT_SECONDS = 900
+_LIMIT_REQUESTS = 480
+"""Requests with which the machine's limits are measured."""
 
 
 class Told(msgspec.Struct):
@@ -53,6 +58,11 @@ class Bench:
         self.report = report
         self.python = python
         self._made = 0
+        self._empty = EmptyServer()
+
+    def close(self) -> None:
+        """End what was started for it."""
+        self._empty.stop()
 
     def shapes(self) -> Iterator[tuple[str, Callable[[Side], None]]]:
         """Every measurement with its name, in the order in which they are made."""
@@ -86,12 +96,19 @@ class Bench:
             for at, run in enumerate(made)
         ]
         self._drive(side, row, queues, 1_000 * count)
+        if side.place is not None:
+            made_of = [bodies.points(keys, number, wire.JSON) for number in range(min(count, _LIMIT_REQUESTS))]
+            self._limit(row, 1_000, queues, 1, self._bare(side.place, made_of, WRITERS))
 
     def singles(self, side: Side) -> None:
         """One point a request."""
         (run,) = self._new_runs(side, 1)
         count = self._load(side).singles
-        self._drive(side, rows.SINGLE, [[protocol.log_metric(run, number) for number in range(count)]], count)
+        queues = [[protocol.log_metric(run, number) for number in range(count)]]
+        self._drive(side, rows.SINGLE, queues, count)
+        if side.place is not None:
+            made_of = [bodies.single_point(number) for number in range(min(count, _LIMIT_REQUESTS))]
+            self._limit(rows.SINGLE, 1, queues, 1, self._bare(side.place, made_of, 1))
 
     def runs(self, side: Side, *, row: Row, clients: int) -> None:
         """Runs in three requests each."""
@@ -102,6 +119,10 @@ class Bench:
             wanted = [protocol.whole_run(experiment, client * each + number) for number in range(each)]
             queues.append(protocol.runs_talk(wanted))
         self._drive(side, row, queues, each * clients)
+        if side.place is not None and clients == 1:
+            same = [raw for number in range(each) for raw in protocol.whole_run(experiment, number)]
+            seconds = limits.insert_runs(side.place, DEFAULT_PROJECT, 3 * each, each) / each
+            self._limit(row, 1, [same], 3, seconds)
 
     def page(self, side: Side, *, row: Row, question: dict[str, object]) -> None:
         """A page of runs."""
@@ -183,6 +204,25 @@ class Bench:
                 "ms of a request, p99": 1_000 * driven.quantile(0.99), "processor ms of the server": processor,
             },
         )  # fmt: skip
+
+    def _bare(self, place: Place, made_of: list[bytes], together: int) -> float:
+        """Seconds of the bare driver for the rows of a request of points, so many requests in one commit."""
+        _, batches = limits.prepare(made_of, wire.JSON)
+        return limits.insert_points(place, batches, together, together) / len(batches)
+
+    def _limit(self, row: Row, amount: float, queues: list[list[bytes]], requests: int, bare: float) -> None:
+        """Note what an empty server and the bare driver do with the same requests and rows.
+
+        Args:
+            row: whose limits these are.
+            amount: how much of the row's unit they hold.
+            queues: requests, one list for each client.
+            requests: that make up `amount`.
+            bare: seconds that the bare driver takes for `amount`.
+        """
+        http = requests * self._empty.seconds(queues, _LIMIT_REQUESTS)
+        for what, value in ((rows.EMPTY, amount / http), (rows.BARE, amount / bare)):
+            self.report.add(self.engine, row.name, what, row.unit, value)
 
     def _add(self, row: Row, side: Side, value: float, aside: dict[str, float]) -> None:
         self.report.add(

@@ -99,6 +99,10 @@ CLIENT_READ = Row(
 )
 
 
+EMPTY, BARE = "a server that does nothing", "the bare driver"
+"""What a machine does with the same requests on the same HTTP stack, and with the same rows in the same database."""
+
+
 def chart(points: int) -> Row:
     """The chart of a series."""
     return Row(name=f"chart of {points:,} points", unit="ms", goal=Goal(most=50.0), short="chart")

@@ -91,6 +91,12 @@ def show(report: Report, console: Console) -> None:
         for cells in _requests(report, engine):
             table.add_row(*cells)
         console.print(table)
+        table = Table(title=f"{TITLES[engine]}: what the machine does at most", title_justify="left")
+        for at, header in enumerate(_BOUNDS):
+            table.add_column(header, justify="left" if at < 2 else "right")
+        for cells in _bounds(report, engine):
+            table.add_row(*cells)
+        console.print(table)
 
 
 def _requests(report: Report, engine: str) -> Iterator[list[str]]:
@@ -145,6 +151,35 @@ def _section(report: Report, engine: str) -> Iterator[str]:
     for cells in _requests(report, engine):
         yield f"| {' | '.join(cells)} |"
     yield ""
+    bounds = list(_bounds(report, engine))
+    if bounds:
+        yield (
+            "What the machine does at most with the same: a server that does nothing, on the same HTTP stack, is sent "
+            "the same requests, and the bare driver is given the same rows, with their indexes, in as many commits. "
+            "*Both* is one after the other, as a client sees it who waits for its commit."
+        )
+        yield ""
+        yield f"| {' | '.join(_BOUNDS)} |"
+        yield f"|---|---|{'--:|' * (len(_BOUNDS) - 2)}"
+        for cells in bounds:
+            yield f"| {' | '.join(cells)} |"
+        yield ""
+
+
+_BOUNDS = ("what", "unit", rows.EMPTY, rows.BARE, "both", "both, times MLflow", "Muniment's share of both")
+
+
+def _bounds(report: Report, engine: str) -> Iterator[list[str]]:
+    """What no server can exceed by much, of the rows that write."""
+    for each in compared(report, engine):
+        found = [report.find(engine, each.row.name, what) for what in (rows.EMPTY, rows.BARE)]
+        empty, bare = (None if figure is None else figure.median for figure in found)
+        ours = each.figures.get(OURS)
+        if empty is None or bare is None or ours is None:
+            continue
+        both = 1 / (1 / empty + 1 / bare)
+        times = "" if each.times is None else f"{number(each.times * both / ours.median)} x"
+        yield [each.row.name, each.row.unit, *map(number, (empty, bare, both)), times, f"{ours.median / both:.0%}"]
 
 
 def _made_on(report: Report) -> str:

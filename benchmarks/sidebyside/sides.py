@@ -57,6 +57,8 @@ class Side:
         self.server = server
         self.experiments: dict[str, str] = {}
         """The numbers of experiments, by name."""
+        self.place: Place | None = None
+        """Muniment's store."""
 
     @property
     def port(self) -> int:
@@ -172,11 +174,12 @@ class MunimentStore:
 
 class _MunimentSide(Side):
     def __init__(self, place: Place, options: Sequence[str]) -> None:
-        self._place = place
         super().__init__(OURS, Server(place, options=options))
+        self.place = place
 
     def rest(self) -> None:
-        self._place.settle(_WAIT_SECONDS)
+        assert self.place is not None
+        self.place.settle(_WAIT_SECONDS)
 
 
 class _MLflowSide(Side):

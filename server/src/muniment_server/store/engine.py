@@ -190,7 +190,8 @@ def _prepare_sqlite(engine: sa.Engine, durability: Durability, *, reading: bool)
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        raw: Any = connection.connection.driver_connection  # which is quicker than by way of SQLAlchemy
+        raw.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _prepare_postgresql(engine: sa.Engine, *, reading: bool) -> None:

@@ -187,7 +187,9 @@ class Transaction:
         for table, closings in buffers.closed.items():
             _CLOSES[table].many(connection, closings)
         for table in _ORDER:
-            _INSERTS[table].many(connection, buffers.rows.get(table, ()))
+            rows = buffers.rows.get(table)
+            if rows:
+                _INSERTS[table].many(connection, rows)
         words.write(connection, self.head.project_id, list(buffers.words.values()))
         # sorted, so that each part of the table is touched once
         FOLD.many(connection, sorted(buffers.folds, key=itemgetter(1, 2)))

@@ -197,6 +197,9 @@ KNOWN: dict[str, Holds] = {
         and all(row in _rows(pair.theirs, "files") for row in _rows(pair.ours, "files"))
         and all(row["is_dir"] for row in _rows(pair.theirs, "files") if row not in _rows(pair.ours, "files"))
     ),
+    "Files can be sent in parts to every store; theirs passes parts on to a bucket, and has none": lambda pair: (
+        "/mpu/" in pair.call.path and pair.theirs.status == 501
+    ),
     "A trace is no record here": lambda pair: pair.call.path == "/v1/traces",
 }
 """Reasons, and what they are reasons for."""

@@ -155,7 +155,6 @@ KNOWN: dict[str, Holds] = {
     "Params that are numbers are sorted as numbers": lambda pair: (
         "param" in _asks(pair) and _only_rows(pair) and "order_by" in str(pair.call.body)
     ),
-    "A run's id and its artifacts' place are compared as a whole": _begins("run_id can be", "artifact_uri can be"),
     "Infinity is kept as it is, and is not the largest number": lambda pair: "e308" in _asks(pair),
     "NaN is no JSON": lambda pair: pair.call.path.endswith("history-bulk") and "nan" in str(pair.theirs.body),
     "Whatever a dataset was used for is kept, whenever it is said": _case("inputs"),

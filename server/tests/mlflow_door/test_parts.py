@@ -28,14 +28,14 @@ HOST = {"host": "127.0.0.1:5050"}
 class Parts(Door):
     """A door that files are sent to in parts."""
 
-    def mpu(self, verb: str, root: str, path: str = "/home/ann/big.bin", **more: Any) -> tuple[int, Any]:
+    def mpu(self, verb: str, root: str, path: str = "/data/big.bin", **more: Any) -> tuple[int, Any]:
         answer = self.raw(
             "POST", f"{MPU}/{verb}/{root}", json.dumps({"path": path, **more}).encode(),
             content_type="application/json", **HOST,
         )  # fmt: skip
         return answer.status, json.loads(answer.body)
 
-    def begin(self, root: str, count: int, path: str = "/home/ann/big.bin") -> Any:
+    def begin(self, root: str, count: int, path: str = "/data/big.bin") -> Any:
         status, answer = self.mpu("create", root, path, num_parts=count)
         assert status == 200, answer
         return answer

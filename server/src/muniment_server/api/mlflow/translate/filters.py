@@ -284,7 +284,7 @@ def _number(spelling: str, key: str, what: str) -> float | int:
 
 
 def _list(sort: str, spelling: str, entity: str, key: str, spoken: Spoken) -> tuple[str, ...]:
-    if entity == "attribute" and key not in spoken.listed:
+    if entity == "attribute" and key not in spoken.listed and sort == "list":
         known = sorted(name.removeprefix("model.") for name in spoken.listed)
         raise invalid(f"Only {known} attributes support comparison with a list of quoted string values.")
     if entity not in {"attribute", "dataset"}:

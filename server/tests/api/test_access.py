@@ -150,6 +150,10 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "mlflow_log_logged_model_params": {"model_id": f"m-{ID}"},
     "mlflow_list_logged_model_artifacts": {},
     "mlflow_get_logged_model_file": {"artifact_file_path": "a"},
+    "mlflow_create_multipart_upload": {"path": "a", "num_parts": 1},
+    "mlflow_upload_part": {"upload_id": "none", "part_number": "1"},
+    "mlflow_complete_multipart_upload": {"path": "a", "upload_id": "none", "parts": []},
+    "mlflow_abort_multipart_upload": {"path": "a", "upload_id": "none"},
     "mlflow_upload_run_file": {"run_id": ID, "path": "a"},
     "mlflow_get_server_info": {},
     "mlflow_list_workspaces": {},
@@ -157,7 +161,10 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "mlflow_create_workspace": {"name": "default"},
 }
 """Requests of foreign protocols: a document, or the query of a GET."""
-PLACES: dict[str, str] = {}
+PLACES: dict[str, str] = {
+    f"mlflow_{verb}_multipart_upload": f"/api/2.0/mlflow-artifacts/mpu/{verb}/0/{ID}/artifacts"
+    for verb in ("create", "complete", "abort")
+}
 """Paths of foreign routes that mean something only with certain parts."""
 
 

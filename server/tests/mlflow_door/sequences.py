@@ -92,7 +92,27 @@ RUN_CLAUSE = st.one_of(
         st.sampled_from(("run_name", "attr.run_name")), _SAME, quoted(st.sampled_from(("one", "TWO", "t%", "new")))
     ),
     _spaced(st.sampled_from(("start_time", "end_time")), _MORE, st.sampled_from(("5", "7", "100", "'5'"))),
-    _spaced(st.just("run_id"), st.sampled_from(("=", "!=")), quoted(st.sampled_from(("$r", "$s", NONE)))),
+    _spaced(st.just("run_id"), _SAME, quoted(st.sampled_from(("$r", "$s", NONE, "%$r", "%", "_" * 32, "_" * 31)))),
+    _spaced(
+        st.sampled_from(("artifact_uri", "run.artifact_uri")),
+        _SAME,
+        quoted(
+            st.sampled_from(
+                (
+                    "mlflow-artifacts:/$e/$r/artifacts",
+                    "%$r%",
+                    "%/$s/artifacts",
+                    "MLFLOW%",
+                    "mlflow-artifacts:/$e/%",
+                    "%:/$f/%ts",
+                    "%a%",
+                    "%/_",
+                    "$r",
+                    "",
+                )
+            )
+        ),
+    ),
     _spaced(st.just("run_id"), st.sampled_from(("IN", "NOT IN")), st.sampled_from(("('$r')", "('$r', '$s')", "('x')"))),
     _spaced(st.sampled_from(("dataset.name", "dataset.digest")), _SAME, quoted(st.sampled_from(("d", "D", "x", "%")))),
     _spaced(st.just("user_id"), _SAME, quoted(st.sampled_from(("ann", "A%")))),

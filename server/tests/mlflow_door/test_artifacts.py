@@ -13,10 +13,11 @@ import pytest
 
 from muniment.transport import Answer
 from muniment_server.commands.embed import EmbeddedTransport
-from muniment_server.services import folders
+from muniment_server.services import artifacts, folders
 from muniment_server.store import belongings
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+MPU = "/api/2.0/mlflow-artifacts/mpu"
 API = "/api/2.0/mlflow"
 NONE = "0123456789abcdef0123456789abcdef"
 TRAVERSALS = (
@@ -289,3 +290,27 @@ def test_a_registered_versions_files_are_those_of_its_source(door: Door) -> None
         ("name=r&version=9&path=a.txt", 404), ("name=none&version=1&path=a.txt", 404),
     ):  # fmt: skip
         assert door.raw("GET", f"/model-versions/get-artifact?{query}").status == status, query
+
+
+def test_head_is_get_without_the_bytes(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = door.run()
+    door.put(f"0/{run}/artifacts/a.txt", b"some text")
+    targets = [
+        f"{PROXY}/0/{run}/artifacts/a.txt", f"/get-artifact?run_id={run}&path=a.txt", f"{PROXY}/0/{run}/artifacts/none",
+        f"{PROXY}?path=0/{run}/artifacts", f"{API}/runs/get?run_id={run}", f"{API}/nothing", "/v1/projects/default",
+        f"/v1/projects/default/records/{run}/artifacts/a.txt", "/health",
+    ]  # fmt: skip
+    found = {target: door.raw("GET", target) for target in targets}
+
+    async def unread(*given: Any) -> Any:
+        raise AssertionError(given)
+        yield
+
+    monkeypatch.setattr(artifacts, "content", unread)
+    for target, whole in found.items():
+        answer = door.raw("HEAD", target)
+        assert answer == Answer(whole.status, whole.headers, b""), target
+        assert int(answer.headers["content-length"]) == len(whole.body)
+    part = door.raw("HEAD", targets[0], range="bytes=5-8")
+    assert (part.status, part.headers["content-length"]) == (206, "4")
+    assert door.raw("HEAD", f"{MPU}/part").status == 404, "what is no GET has no HEAD"

@@ -171,6 +171,26 @@ def test_a_project_is_a_tracking_uri_or_a_workspace(our_port: int, ours: Ours, t
     assert ours.get(f"{DEFAULT}/changes?limit=1")["position"] == before, "nothing of it is in another project"
 
 
+@pytest.mark.parametrize("asked", [{}, {"MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true"}], ids=["told", "asked"])
+def test_large_files_are_sent_in_parts(our_port: int, ours: Ours, tmp_path: Path, asked: dict[str, str]) -> None:
+    def taken() -> list[float]:
+        said = ours.content("/metrics").decode()
+        names = ("create_multipart_upload", "upload_part", "complete_multipart_upload")
+        found = [re.search(rf'requests_total{{[^}}]*"mlflow_{name}"[^}}]*}} (.*)', said) for name in names]
+        return [float(one[1]) if one else 0.0 for one in found]
+
+    before = taken()
+    told, said = play(
+        "fluent", f"http://127.0.0.1:{our_port}", tmp_path, "files", **asked, MLFLOW_TRACKING_TOKEN="secret",
+        MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1000000", MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE="700000",
+    )  # fmt: skip
+    assert plain(told)["files"] == recorded("fluent")["files"]
+    assert "Traceback" not in said
+    assert [now - then for now, then in zip(taken(), before, strict=True)] == [1, 5, 1], "3.2 MB in parts of 0.7 MB"
+    found = f"{DEFAULT}/records/{told['files']['run']}/artifacts"
+    assert ours.content(f"{found}/folder/large") == b"0123456789abcdef" * 200_000
+
+
 def _record(port: str, program: str) -> None:
     told, _ = play(program, f"http://127.0.0.1:{port}", Path.cwd())
     text = json.dumps(plain(told), indent=1, ensure_ascii=False)

@@ -9,7 +9,6 @@ import pytest
 
 from muniment_server.commands.embed import EmbeddedTransport
 
-MPU = "Multipart upload is not supported for the current artifact repository"
 OTHERS = (
     ("POST", "/api/3.0/mlflow/traces", "Traces"),
     ("POST", "/ajax-api/3.0/mlflow/traces/search", "Traces"),
@@ -26,7 +25,6 @@ OTHERS = (
     ("POST", "/graphql", "GraphQL"),
     ("GET", "/ajax-api/3.0/mlflow/ui-telemetry", "Telemetry"),
     ("DELETE", "/api/3.0/mlflow/workspaces/default", "Workspaces"),
-    ("POST", "/api/2.0/mlflow-artifacts/mpu/create/1/a/artifacts/x", MPU),
     ("POST", "/api/2.0/mlflow/artifacts/presigned-upload-url", "Presigned"),
 )
 
@@ -53,7 +51,8 @@ def test_what_is_another_products_is_said_to_be(
     ("method", "path"),
     [
         ("GET", "/api/2.0/mlflow/nonsense"), ("GET", "/api/3.0/mlflow/experiments/get"), ("GET", "/ajax-api/x"),
-        ("GET", "/api/2.0/mlflow-artifacts/nonsense"), ("POST", "/api/2.0/mlflow/experiments/get"),
+        ("GET", "/api/2.0/mlflow-artifacts/nonsense"),
+        ("POST", "/api/2.0/mlflow-artifacts/mpu/nonsense/0/a"), ("POST", "/api/2.0/mlflow/experiments/get"),
         ("GET", "/api/2.0/mlflow/server-info"), ("GET", "/api/2.0/mlflow/datasetsx"),
     ],
 )  # fmt: skip
@@ -72,7 +71,7 @@ def test_workspaces_are_projects(transport: EmbeddedTransport) -> None:
     status, info = ask("GET", "/server-info")
     assert status == 200
     assert info["workspaces_enabled"] is True
-    assert info["multipart_uploads_enabled"] is info["artifacts_presigned_only"] is False
+    assert info["multipart_downloads_enabled"] is info["artifacts_presigned_only"] is False
     assert ask("POST", "/workspaces", {"name": "new", "description": "d"}) == (
         201, {"workspace": {"name": "new", "description": "d"}}
     )  # fmt: skip

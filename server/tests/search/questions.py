@@ -205,9 +205,9 @@ def values(draw: DrawFn, known: Known, field: Field, *, numeric: bool | None = N
 
 
 @st.composite
-def patterns(draw: DrawFn) -> str:
+def patterns(draw: DrawFn, ids: tuple[str, ...] = ()) -> str:
     """A LIKE pattern: something that is there, with wildcards and escapes sprinkled over it."""
-    base = draw(st.sampled_from(TEXTS + NUMBERS[:6]))[:80]
+    base = draw(st.sampled_from(ids or TEXTS + NUMBERS[:6]))[:80]
     letters = list(base) + draw(st.lists(st.sampled_from("%_\\aA*?[]^-é𝒳"), max_size=3))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, max(len(letters) - 1, 0)))
@@ -236,7 +236,7 @@ def leaves(draw: DrawFn, known: Known) -> Spelled:
         return draw(matches())
     field, text = draw(operands(known))
     is_id = known.type_of(field) == "id"
-    likeable = field.kind in {"param", "tag"} or known.type_of(field) == "text"
+    likeable = field.kind in {"param", "tag"} or known.type_of(field) in {"text", "id"}
     shapes = ["compare", "compare", "in", "null", *(["like"] * 3 if likeable else []), *([] if is_id else ["between"])]
     shape = draw(st.sampled_from(shapes))
     if shape == "null":
@@ -251,7 +251,7 @@ def leaves(draw: DrawFn, known: Known) -> Spelled:
     negated = draw(st.booleans())
     negation = draw(cased("not")) + draw(blank()) if negated else ""
     if shape == "like":
-        fold, pattern = draw(st.booleans()), draw(patterns())
+        fold, pattern = draw(st.booleans()), draw(patterns(tuple(known.ids) if is_id else ()))
         word = draw(cased("ilike" if fold else "like"))
         node = Like(field, pattern, fold, negated)
         return node, f"{text}{draw(blank())}{negation}{word}{draw(gap())}{draw(spelled_text(pattern))}"

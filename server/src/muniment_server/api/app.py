@@ -86,12 +86,19 @@ class Application:
         route, status = None, 500
         raw_path = scope["raw_path"].decode("latin-1")
         protocol = self._protocol(raw_path)
+        method, bare = scope["method"], scope["method"] == "HEAD"
+        if bare:  # is answered as GET is, without the body
+            method, send = "GET", _bare(send)
         try:
             self._check_host(headers.get("host", ""))
-            route, path = self._find(scope["method"], raw_path)
+            route, path = self._find(method, raw_path)
             call = await self._call(route, path, scope, headers, receive)
             answer = await route.handler(call)
-            if isinstance(answer, Stream):
+            if bare and isinstance(answer, Stream | Outgoing):
+                status = 200 if isinstance(answer, Stream) else answer.status
+                await send({"type": "http.response.start", "status": status, "headers": _headers(answer)})
+                await send({"type": "http.response.body", "body": b""})
+            elif isinstance(answer, Stream):
                 status = 200
                 await _stream(answer, receive, send)
             elif isinstance(answer, Sent):
@@ -302,13 +309,28 @@ async def _send(send: Send, status: int, body: bytes, media: str, extra: Sequenc
     await send({"type": "http.response.body", "body": body})
 
 
+def _bare(send: Send) -> Send:
+    """Send an answer without its body; its headers speak of the body that there would be."""
+
+    async def without(message: ASGI) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return without
+
+
+def _headers(answer: Outgoing | Stream) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that comes piece by piece."""
+    if isinstance(answer, Stream):
+        return [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+    return [*headers, (b"x-content-type-options", b"nosniff")]
+
+
 async def _pour(answer: Outgoing, receive: Receive, send: Send) -> None:
     """Send bytes as they come. The first are waited for, so that an error can still be told."""
     chunks = answer.chunks
     first = await anext(chunks, b"")
-    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
-    headers.append((b"x-content-type-options", b"nosniff"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
 
     async def pour() -> None:
         try:
@@ -325,8 +347,7 @@ async def _pour(answer: Outgoing, receive: Receive, send: Send) -> None:
 
 
 async def _stream(answer: Stream, receive: Receive, send: Send) -> None:
-    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": 200, "headers": _headers(answer)})
 
     async def pour() -> None:
         async for event in answer.events:

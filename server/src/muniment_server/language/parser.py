@@ -232,7 +232,7 @@ class _Builder(Transformer[Token, Any]):
     def likeness(self, field: Field, *rest: Any) -> Node:
         *negation, word, literal = rest
         if field.kind in {"metric", "score"} or (
-            field.kind in {"attribute", "relation"} and self.type_of(field) != "text"
+            field.kind in {"attribute", "relation"} and self.type_of(field) not in {"text", "id"}
         ):
             raise self.wrong(f"LIKE compares text, and {field} is none")
         return Like(field, literal.raw, word.upper() == "ILIKE", bool(negation))
@@ -303,7 +303,7 @@ class _Builder(Transformer[Token, Any]):
 
     def _id(self, field: Field, literal: _Literal, op: str) -> str:
         if op not in {"=", "!=", "IN"}:
-            raise self.wrong(f"{field} is an id and knows only =, !=, IN and IS NULL")
+            raise self.wrong(f"{field} is an id and knows only =, !=, IN, LIKE and IS NULL")
         try:
             return parse_id(self._text(field, literal), field=str(field))
         except InvalidInput as error:

@@ -67,6 +67,7 @@ async def receive(
     *,
     digest: str | None = None,
     media_type: str | None = None,
+    location: str | None = None,
 ) -> Received:
     """Take bytes in. What this raises, nothing is left of.
 
@@ -77,6 +78,7 @@ async def receive(
         chunks: the bytes as they come.
         digest: what their SHA-256 must be.
         media_type: what they are.
+        location: where they are to lie, if not at a place that says nothing; none is ever used twice.
 
     Raises:
         InvalidInput: the digest is another one, or the bytes ended early.
@@ -86,7 +88,7 @@ async def receive(
     if media_type is not None and not _MEDIA.fullmatch(media_type):
         raise InvalidInput(f"Content-Type must be TYPE/SUBTYPE, not {media_type[:80]!r}", field="Content-Type")
     upload = new_id()
-    location = f"{ref.id}/{upload[-2:]}/{upload}"
+    location = location or f"{ref.id}/{upload[-2:]}/{upload}"
     hashed, size = hashlib.sha256(), 0
 
     async def measured() -> AsyncIterator[bytes]:
@@ -116,10 +118,10 @@ async def give_up(workspace: Workspace, project_id: int, location: str) -> None:
         await asyncio.to_thread(artifacts.doom_upload, workspace.store, project_id, location, now())
     except Exception as error:  # noqa: BLE001 - what is left is deleted by the next collection
         _log.warning("an upload was given up and something may be left of it", location=location, error=str(error))
-    await _tidy(workspace, project_id)
+    await tidy(workspace, project_id)
 
 
-async def _tidy(workspace: Workspace, project_id: int) -> None:
+async def tidy(workspace: Workspace, project_id: int) -> None:
     """Sweep if that can be done now; if not, the next collection does."""
     try:
         await sweep(workspace, project_id)
@@ -156,14 +158,30 @@ async def keep(workspace: Workspace, scope: Scope, project: str, received: Recei
 
 
 async def keep_at(
-    workspace: Workspace, scope: Scope, project: str, record: str, path: str, received: Received
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    record: str,
+    path: str,
+    received: Received,
+    receipt: Receipt | None = None,
 ) -> Attached:
     """Give a record bytes that have arrived."""
-    return await _committed(workspace, keeping(workspace, scope, project, record, path, received), received)
+    change = keeping(workspace, scope, project, record, path, received, receipt)
+    made = await _committed(workspace, change, received)
+    if receipt is not None:  # what was answered once is answered again, and then nobody speaks for these bytes
+        await give_up(workspace, change.project_id, received.location)
+    return made
 
 
 def keeping(
-    workspace: Workspace, scope: Scope, project: str, record: str, path: str, received: Received
+    workspace: Workspace,
+    scope: Scope,
+    project: str,
+    record: str,
+    path: str,
+    received: Received,
+    receipt: Receipt | None = None,
 ) -> Change[Attached]:
     """Prepare that a record has bytes that have arrived."""
     ref = workspace.project(scope, project, Permission.WRITE)
@@ -175,7 +193,7 @@ def keeping(
         artifacts.settle(draft, received.location, spoken_for=of(kept).location == received.location)
         return made
 
-    return Change(ref.no, scope.principal, "artifact.attach", act)
+    return Change(ref.no, scope.principal, "artifact.attach", act, receipt)
 
 
 async def _committed(workspace: Workspace, change: Change[M], received: Received) -> M:
@@ -186,7 +204,7 @@ async def _committed(workspace: Workspace, change: Change[M], received: Received
         raise
     kept = made if isinstance(made, Artifact) else made.artifact
     if kept is None or kept.location != received.location:  # the bytes were there already, and these are doomed
-        await _tidy(workspace, change.project_id)
+        await tidy(workspace, change.project_id)
     return made
 
 

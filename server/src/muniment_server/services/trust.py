@@ -8,6 +8,7 @@ Whoever owns the database cannot rewrite what lies here, if this folder is kept 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -100,6 +101,11 @@ class TrustFolder:
     def sign(self, digest: bytes) -> bytes:
         """The Ed25519 signature of 32 bytes."""
         return self._private.sign(digest)
+
+    def secret(self, purpose: str) -> bytes:
+        """32 bytes that only who has the signing key can make, for one purpose and no other."""
+        raw = self._private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        return hmac.digest(raw, purpose.encode(), "sha256")
 
     def verify(self, key: str, digest: bytes, signature: bytes) -> bool:
         """Whether a key that this folder knows made the signature."""

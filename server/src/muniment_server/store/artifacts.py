@@ -53,6 +53,24 @@ def _known(connection: sa.Connection, project_id: int, location: str) -> bool:
     return bool(connection.scalar(sa.select(sa.or_(doomed, kept))))
 
 
+def arriving_below(store: Store, project_id: int, begin: str) -> set[str]:
+    """The locations that begin so and that bytes are on their way to, or arrived at without being spoken for."""
+    with store.read() as connection:
+        return set(connection.scalars(sa.select(uploads.c.location).where(*_below(project_id, begin))))
+
+
+def doom_below(store: Store, project_id: int, begin: str) -> None:
+    """Let the bytes at the locations that begin so be deleted, unless a record speaks for them."""
+    with store.write() as connection:
+        heads.lock(connection, project_id)  # so that no two wait for each other over several rows
+        connection.execute(sa.update(uploads).where(*_below(project_id, begin)).values(state="doomed"))
+
+
+def _below(project_id: int, begin: str) -> tuple[sa.ColumnElement[bool], ...]:
+    here = uploads.c.location.startswith(begin, autoescape=True)
+    return uploads.c.project_id == project_id, here, uploads.c.state == "arriving"
+
+
 def is_arriving(draft: Draft, location: str) -> bool:
     """Whether an upload may still be spoken for; False if it was given up."""
     query = sa.select(uploads.c.location).where(*_arriving(draft.project_id, location))

@@ -165,6 +165,23 @@ def _folded_sqlite(element: folded_ascii, compiler: SQLCompiler, **options: Any)
     return f"lower({compiler.process(next(iter(element.clauses)), **options)})"
 
 
+class spelled_id(sa.sql.functions.GenericFunction[str]):  # noqa: N801 - reads as a function in SQL
+    """``spelled_id(id)``: a record's id as the 32 hex digits that it is outside of the database."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(spelled_id, "postgresql")
+def _spelled_postgresql(element: spelled_id, compiler: SQLCompiler, **options: Any) -> str:
+    return f"replace(CAST({compiler.process(next(iter(element.clauses)), **options)} AS text), '-', '')"
+
+
+@compiles(spelled_id, "sqlite")
+def _spelled_sqlite(element: spelled_id, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lower(hex({compiler.process(next(iter(element.clauses)), **options)}))"
+
+
 def shipped(connection: sa.Connection, name: str, runs: list[int], values: list[float | None]) -> Any:
     """A table (run, value) of this transaction's own, to join with; doubles arrive bit by bit."""
     if connection.dialect.name == "sqlite":

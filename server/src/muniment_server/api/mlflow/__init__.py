@@ -9,6 +9,7 @@ from muniment_server.api.mlflow.routes import (
     inputs,
     logged,
     metrics,
+    parts,
     points,
     registry,
     runs,
@@ -27,6 +28,7 @@ _NOUNS = (
     versions,
     logged,
     artifacts,
+    parts,
     server,
 )
 ROUTES: list[Route] = [route for noun in _NOUNS for endpoint in noun.ENDPOINTS for route in endpoint.routes()]

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from muniment_server.language.tree import And, Compare, Field, In, Like, Match, Missing, Node, Not, Or, Value
 from muniment_server.store import current, words
-from muniment_server.store.dialects import folded_ascii, matches, pattern_for
+from muniment_server.store.dialects import folded_ascii, matches, pattern_for, spelled_id
 from muniment_server.store.search import relations
 from muniment_server.store.search.source import Source
 from muniment_server.store.tables import PREFIX, experiments, prefix
+from muniment_server.store.types import Id
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -172,6 +173,7 @@ def _membership(source: Source, node: In) -> sa.ColumnElement[bool]:
 
 def _like(source: Source, column: Any, node: Like) -> sa.ColumnElement[bool]:
     dialect = source.connection.dialect.name
+    column = spelled_id(column) if isinstance(column.type, Id) else column
     if node.fold:
         found: sa.ColumnElement[bool] = matches(
             folded_ascii(column), pattern_for(dialect, node.pattern.translate(_FOLD))

@@ -23,7 +23,12 @@ from muniment_server.services import artifacts, folders
 _DONE = Sent(200, b"")
 
 
-def _safe(path: str) -> str:
+def safe(path: str) -> str:
+    """A path that stays where it is.
+
+    Raises:
+        Refusal: it does not.
+    """
     if not translate.is_safe(path):
         raise invalid("Invalid path")
     return path
@@ -31,13 +36,13 @@ def _safe(path: str) -> str:
 
 def _plain(path: str) -> str:
     """A safe path without parts that say nothing."""
-    return translate.plain(_safe(path))
+    return translate.plain(safe(path))
 
 
 async def upload_file(call: Call, given: Given) -> Sent:
     """Take in a file of a run or a logged model."""
     del given
-    home, rest = await homes.of_path(call, _safe(call.path["path"]))
+    home, rest = await homes.of_path(call, safe(call.path["path"]))
     await _take(call, home, rest)
     return _DONE
 
@@ -52,31 +57,45 @@ async def upload_run_file(call: Call, given: Given) -> Sent:
         raise invalid("Request must specify data.")
     home = await homes.of_record(call, run_of(given))
     home.is_here()
-    await _take(call, home, _safe(given["path"]))
+    await _take(call, home, safe(given["path"]))
     return _DONE
 
 
 async def _take(call: Call, home: Home, path: str) -> None:
     """Take in the bytes of a request."""
-    if not path:
-        raise invalid("Invalid path")
+    await check_free(call, home, path)
     where = (call.workspace, call.scope, project_of(call))
-    try:  # before the bytes are taken in, so that what must be refused is refused early
-        await asyncio.to_thread(folders.check_free, *where, home.record, path)
-    except Conflict as error:
-        raise (home.is_deleted() if error.field == "record" else invalid(error.message)) from None
     media = translate.media_of(path.rpartition("/")[2])
     received = await artifacts.receive(*where, call.body.chunks, media_type=media)
     try:
         await artifacts.keep_at(*where, home.record, path, received)
     except Conflict as error:
-        if error.field == "record":
-            raise home.is_deleted() from None
-        raise Refusal(
-            "RESOURCE_CONFLICT",
-            f"Logged model {model_id(home.record)} has another file at '{path}', and a model's files never change; log "
-            "the model again.",
-        ) from None
+        raise not_kept(home, path, error) from None
+
+
+async def check_free(call: Call, home: Home, path: str) -> None:
+    """Check that a file may be there, before its bytes are taken in, so that what must be refused is refused early.
+
+    Raises:
+        Refusal: it may not.
+    """
+    if not path:
+        raise invalid("Invalid path")
+    try:
+        await asyncio.to_thread(folders.check_free, call.workspace, call.scope, project_of(call), home.record, path)
+    except Conflict as error:
+        raise (home.is_deleted() if error.field == "record" else invalid(error.message)) from None
+
+
+def not_kept(home: Home, path: str, error: Conflict) -> Refusal:
+    """What is answered if bytes that are here cannot be kept at a path."""
+    if error.field == "record":
+        return home.is_deleted()
+    return Refusal(
+        "RESOURCE_CONFLICT",
+        f"Logged model {model_id(home.record)} has another file at '{path}', and a model's files never change; log the "
+        "model again.",
+    )
 
 
 async def download_file(call: Call, given: Given) -> Outgoing:
@@ -135,7 +154,7 @@ async def _entries(call: Call, record: str, folder: str) -> list[folders.Entry]:
 
 async def list_artifacts(call: Call, given: Given) -> dict[str, Any]:
     """What lies in a folder of a run, by paths from the run's root."""
-    path = _safe(given.get("path", ""))
+    path = safe(given.get("path", ""))
     home = await homes.of_record(call, run_of(given))
     root = home.is_here()
     found = await _entries(call, home.record, translate.plain(path))

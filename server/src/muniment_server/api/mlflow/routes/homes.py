@@ -16,6 +16,7 @@ from muniment.model.model import ModelVersion
 from muniment.model.run import Run
 from muniment_server.api.mlflow.routes import numbers
 from muniment_server.api.mlflow.translate import artifacts as translate
+from muniment_server.api.mlflow.translate import kept
 from muniment_server.api.mlflow.translate import runs as spelling
 from muniment_server.api.mlflow.wire.exchange import project_of
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
@@ -119,11 +120,13 @@ async def _found(call: Call, record: str) -> Home | None:
     if experiment is None:  # what is registered has no artifacts of its own there
         return None
     (about,) = await asyncio.to_thread(details.of, *where, [found], FACET)
-    said = about.facets.get(FACET, {}).get("artifact_uri")
-    place = (await numbers.of_ids(call, {experiment}))[experiment]
+    said = kept.about(about.facets).get("artifact_uri")
+    place = (await numbers.of_ids(call, {experiment})).get(experiment)
+    if place is None:
+        return None
     if isinstance(found, Run):
         derived = spelling.artifact_uri(place, record)
     else:
         derived = f"{place.artifacts.rstrip('/')}/models/{model_id(record)}/artifacts"
-    addresses = (said, derived) if isinstance(said, str) and said else (derived,)
+    addresses = (said, derived) if said else (derived,)
     return Home(record, isinstance(found, ModelVersion), addresses)

@@ -18,6 +18,7 @@ from muniment_server.api.mlflow.routes.registry import everything, paged, tag
 from muniment_server.api.mlflow.translate import filters, loggedfilters, mlmodel
 from muniment_server.api.mlflow.translate import logged as translate
 from muniment_server.api.mlflow.translate.artifacts import files, is_safe, plain
+from muniment_server.api.mlflow.translate.kept import STATUSES
 from muniment_server.api.mlflow.wire.exchange import Endpoint, Given, project_of
 from muniment_server.api.mlflow.wire.message import BOOL, INT32, STRING, STRINGS, enum, many
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid, missing
@@ -30,7 +31,7 @@ from muniment_server.services.registry import Version
 
 PAGE = 100
 """Models in a page if nobody says how many."""
-_STATUS = enum(*translate.STATUSES, first=0)
+_STATUS = enum(*STATUSES, first=0)
 
 
 async def create_logged_model(call: Call, given: Given) -> dict[str, Any]:
@@ -80,7 +81,7 @@ async def of_run(call: Call, run: str, name: str) -> Version | None:
         run = runs.run_of({"run_id": run})
     except Refusal:
         return None
-    told = [one for one in await _of_run(call, run) if one.details.facets[FACET]["name"] == name]
+    told = [one for one in await _of_run(call, run) if translate.said_of(one).name == name]
     return told[-1] if told else None
 
 
@@ -101,7 +102,7 @@ async def finalize_logged_model(call: Call, given: Given) -> dict[str, Any]:
     """Say what became of a logged model; of one that is ready its files are read for what they say of it."""
     model, status = call.path["model_id"], given.get("status", "")
     if not status:  # a status that is none is read as if it were not there
-        raise invalid(f"Invalid value for 'status': it must be one of {', '.join(translate.STATUSES)}.")
+        raise invalid(f"Invalid value for 'status': it must be one of {', '.join(STATUSES)}.")
     found = await read(call, model)
     await _change(
         call, model,
@@ -246,7 +247,7 @@ async def search_logged_models(call: Call, given: Given) -> dict[str, Any]:
             continue
         places[place.id] = place
     found = [
-        loggedfilters.asked(one, places[one.details.facets[FACET]["experiment"]])
+        loggedfilters.asked(one, places[translate.said_of(one).experiment])
         for one in await _candidates(call, clauses, list(places))
     ]
     matching = [model for model in found if loggedfilters.meets(model, clauses, datasets)]
@@ -255,7 +256,7 @@ async def search_logged_models(call: Call, given: Given) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     if page:
         answer["models"] = [
-            translate.to_mlflow(model.found, places[model.found.details.facets[FACET]["experiment"]]) for model in page
+            translate.to_mlflow(model.found, places[translate.said_of(model.found).experiment]) for model in page
         ]
     if token is not None:
         answer["next_page_token"] = token
@@ -285,7 +286,7 @@ async def _candidates(call: Call, clauses: list[filters.Clause], among: list[str
     return [
         one
         for one in found
-        if translate.is_logged(one.details.facets.get(FACET)) and one.details.facets[FACET]["experiment"] in among
+        if translate.is_logged(one.details.facets.get(FACET)) and translate.said_of(one).experiment in among
     ]
 
 

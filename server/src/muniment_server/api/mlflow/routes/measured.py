@@ -12,6 +12,7 @@ from muniment.model.search import Query
 from muniment_server.api.mlflow.routes import models
 from muniment_server.api.mlflow.translate import logged as translate
 from muniment_server.api.mlflow.translate.filters import quoted
+from muniment_server.api.mlflow.translate.kept import METRICS
 from muniment_server.api.mlflow.translate.runs import wire
 from muniment_server.api.mlflow.wire.exchange import project_of
 from muniment_server.api.routing import Call
@@ -31,7 +32,7 @@ async def of_models(call: Call, run: str, points: list[dict[str, Any]]) -> list[
     commands: list[Any] = []
     for model, mine in by_model.items():
         record = await models.check(call, model)
-        name = f"{translate.METRICS}{new_id()}"
+        name = f"{METRICS}{new_id()}"
         commands.append(SetFacet(record=record, name=name, value=translate.measured(run, mine)))
         for (dataset, digest), metrics in _by_dataset(mine).items():
             version = await _dataset_version(call, dataset, digest)

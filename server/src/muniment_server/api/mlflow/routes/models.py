@@ -18,8 +18,11 @@ from muniment_server.services.registry import Version
 
 async def place_of(call: Call, found: Version) -> Place:
     """The experiment of a logged model."""
-    experiment = found.details.facets[FACET]["experiment"]
-    return (await numbers.of_ids(call, {experiment}))[experiment]
+    experiment = translate.said_of(found).experiment
+    place = (await numbers.of_ids(call, {experiment})).get(experiment)
+    if place is None:  # a facet that the door did not write may name one that is not there
+        raise none(model_id(found.version.id))
+    return place
 
 
 async def find(call: Call, model: str, *, deleted: bool = False) -> Version | None:
@@ -73,7 +76,7 @@ def record_of(model: str) -> str:
 
 def source_run(found: Version) -> str:
     """The run that is said to have made a logged model; empty if none is."""
-    return str(found.details.facets[FACET].get("source_run_id", ""))
+    return translate.said_of(found).source_run_id
 
 
 async def location(call: Call, found: Version) -> str:

@@ -21,6 +21,7 @@ from muniment.model.mlflow import (
     SYSTEM,
 )
 from muniment.model.othername import OtherName
+from muniment_server.api.mlflow.translate import kept
 from muniment_server.api.mlflow.translate.experiments import artifact_location
 from muniment_server.api.mlflow.translate.places import Place
 from muniment_server.api.mlflow.wire.checks import experiment_number
@@ -129,6 +130,7 @@ async def _default(call: Call) -> str | None:
 
 
 async def _learn(call: Call, known: _Known, ids: set[str]) -> dict[str, Place]:
+    ids = {one for one in ids if kept.is_id(one)}
     if not ids:
         return {}
     common = (call.workspace, call.scope, project_of(call))
@@ -137,6 +139,6 @@ async def _learn(call: Call, known: _Known, ids: set[str]) -> dict[str, Place]:
     learnt = {}
     for experiment, one in zip(found, about, strict=True):
         number = DEFAULT_EXPERIMENT_ID if experiment.id == known.default else str(one.number)
-        said = one.facets.get(FACET, {}).get("artifact_location")
+        said = kept.about(one.facets).get("artifact_location")
         learnt[experiment.id] = known.remember(Place(experiment.id, number, artifact_location(number, said)))
     return learnt

@@ -233,7 +233,7 @@ async def search_runs(call: Call, given: Given) -> Sent | dict[str, Any]:
     if not places:  # an experiment that is not there has no runs
         return {}
     query = Query(
-        where=filters.where(clauses), order_by=order, limit=min(limit, PAGE_LIMIT),
+        where=filters.where(clauses, places=list(places.values())), order_by=order, limit=min(limit, PAGE_LIMIT),
         page=given.get("page_token") or None,
         lifecycle=LIFECYCLES[given.get("run_view_type", "ACTIVE_ONLY")],  # type: ignore[arg-type]
     )  # fmt: skip

@@ -9,6 +9,7 @@ import msgspec
 
 from muniment.model.errors import Conflict, NotFound
 from muniment.model.project import SYSTEM, NewProject, Project
+from muniment_server.api.mlflow.wire.addresses import address_of
 from muniment_server.api.mlflow.wire.exchange import TRACKING_3, Endpoint, Given
 from muniment_server.api.mlflow.wire.message import STRING
 from muniment_server.api.mlflow.wire.refusals import Refusal, missing
@@ -20,7 +21,6 @@ _INFO = {
     "store_type": "SqlStore",
     "workspaces_enabled": True,
     "trace_archival_enabled": False,
-    "multipart_uploads_enabled": False,
     "multipart_downloads_enabled": False,
     "artifact_serving_enabled": True,
     "presigned_upload_run_id_supported": False,
@@ -30,14 +30,15 @@ _INFO = {
     "tracking_auth": "",
     "artifacts_presigned_only": False,
 }
-"""Uploads in parts are a way to send bytes past the server, straight to a bucket; here they always go through it, as
-they come, so that their digest is known."""
+"""Uploads in parts are told of a request at a time: the parts are sent to this server, whose address only a proxy that
+tells of itself lets us know. Presigned addresses lead past the server; here all bytes go through it, as they come, so
+that their digest is known."""
 
 
 async def get_server_info(call: Call, given: Given) -> dict[str, Any]:
     """What this server can do."""
-    del call, given
-    return _INFO
+    del given
+    return {**_INFO, "multipart_uploads_enabled": address_of(call.headers) is not None}
 
 
 async def list_workspaces(call: Call, given: Given) -> dict[str, Any]:

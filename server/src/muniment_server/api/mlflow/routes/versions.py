@@ -26,8 +26,8 @@ from muniment_server.api.mlflow.routes.registry import (
     sorted_by,
     tag,
 )
+from muniment_server.api.mlflow.translate import kept, registryfilters, sources
 from muniment_server.api.mlflow.translate import registry as translate
-from muniment_server.api.mlflow.translate import registryfilters, sources
 from muniment_server.api.mlflow.translate.registryfilters import IS_PROMPT
 from muniment_server.api.mlflow.translate.runs import artifact_uri
 from muniment_server.api.mlflow.wire import checks
@@ -117,9 +117,9 @@ async def _origin(call: Call, given: Given) -> Origin:
         if said.model_id is None:
             before = await _before(call, given, said)
             source, storage = f"models:/{said.name}/{before.version.version}", translate.download_uri(before)
-            kept = before.details.facets.get(FACET, {})
+            known = kept.about(before.details.facets)
             run = run or translate.version(before)["run_id"]
-            model = model or kept.get("model_id", "")
+            model = model or known.get("model_id", "")
     found = await loggedmodels.find(call, model) if model else None
     sources.check(source, run, model, await _root(call, source, run, found, model))
     if model and found is None:
@@ -142,8 +142,8 @@ async def _before(call: Call, given: Given, said: sources.Source) -> Version:
             f"Invalid model version source: '{given['source']}'. Prompt versions cannot be used as model version "
             "sources."
         )
-    kept = found.details.facets.get(FACET, {})
-    known = {"run_id": translate.version(found)["run_id"], "model_id": kept.get("model_id", "")}
+    model = kept.about(found.details.facets).get("model_id", "")
+    known = {"run_id": translate.version(found)["run_id"], "model_id": model}
     if any(field in given and given[field] != value for field, value in known.items()):
         raise invalid(
             f"Invalid model version source: '{given['source']}'. The run_id and model_id request parameters must match "
@@ -188,7 +188,7 @@ async def _root(call: Call, source: str, run: str, found: Version | None, model:
     (about,) = await asyncio.to_thread(
         details.of_runs, call.workspace, call.scope, project_of(call), [data.run.id], FACET
     )  # fmt: skip
-    return str(about.facets.get(FACET, {}).get("artifact_uri") or artifact_uri(place, data.run.id))
+    return str(kept.about(about.facets).get("artifact_uri") or artifact_uri(place, data.run.id))
 
 
 async def _answer(call: Call, name: str, number: int) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from muniment.model.experiment import Experiment
-from muniment.model.mlflow import FACET, milliseconds
+from muniment.model.mlflow import milliseconds
+from muniment_server.api.mlflow.translate import kept
 from muniment_server.services.details import Details
 
 
@@ -23,7 +24,7 @@ def to_mlflow(experiment: Experiment, details: Details, number: str, project: st
         number: what MLflow's clients call it.
         project: which they call a workspace.
     """
-    said = details.facets.get(FACET, {})
+    said = kept.about(details.facets)
     made: dict[str, Any] = {
         "experiment_id": number,
         "name": experiment.name,

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from muniment.model.mlflow import STATES
+from muniment_server.api.mlflow.translate import uris
+from muniment_server.api.mlflow.translate.places import Place
 from muniment_server.api.mlflow.wire.refusals import invalid
 
 _TOKEN = re.compile(
@@ -282,7 +284,7 @@ def _number(spelling: str, key: str, what: str) -> float | int:
 
 
 def _list(sort: str, spelling: str, entity: str, key: str, spoken: Spoken) -> tuple[str, ...]:
-    if entity == "attribute" and key not in spoken.listed:
+    if entity == "attribute" and key not in spoken.listed and sort == "list":
         known = sorted(name.removeprefix("model.") for name in spoken.listed)
         raise invalid(f"Only {known} attributes support comparison with a list of quoted string values.")
     if entity not in {"attribute", "dataset"}:
@@ -312,17 +314,18 @@ def quoted(text: str) -> str:
     return f"'{doubled}'"
 
 
-def where(clauses: Sequence[Clause], ids: Mapping[Value, str] | None = None) -> str:
+def where(clauses: Sequence[Clause], ids: Mapping[Value, str] | None = None, places: Sequence[Place] = ()) -> str:
     """The condition of comparisons in our own language.
 
     Args:
         clauses: all of them must hold.
         ids: what the values of ids that MLflow makes mean here.
+        places: of runs, the experiments that are searched.
     """
-    return " AND ".join(_rendered(clause, ids or {}) for clause in clauses)
+    return " AND ".join(_rendered(clause, ids or {}, places) for clause in clauses)
 
 
-def _rendered(clause: Clause, ids: Mapping[Value, str]) -> str:
+def _rendered(clause: Clause, ids: Mapping[Value, str], places: Sequence[Place]) -> str:
     key = clause.key.replace("`", "``")
     if clause.entity in {"param", "tag", "metric"}:
         if clause.entity == "tag" and clause.key == "mlflow.runName":
@@ -336,7 +339,9 @@ def _rendered(clause: Clause, ids: Mapping[Value, str]) -> str:
         return _status(clause)
     if clause.key == "user_id":
         return _user(clause)
-    if clause.key in {"run_id", "experiment_id", "artifact_uri"}:
+    if clause.key == "artifact_uri":
+        return uris.condition(clause.op, str(clause.value), places)
+    if clause.key in {"run_id", "experiment_id"}:
         return _id(clause, ids)
     return _compared(_STORED.get(clause.key, clause.key), clause.op, clause.value)
 
@@ -375,21 +380,18 @@ def holds(clause: Clause, text: str) -> bool:
 
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}\Z")
-_RUN_URI = re.compile(r"mlflow-artifacts:/\d+/([0-9a-f]{32})/artifacts\Z")
 _NOBODY = "0" * 32
 
 
 def _id(clause: Clause, ids: Mapping[Value, str]) -> str:
-    """Ids are compared as a whole here; a text that is no id is that of nothing."""
+    """A text that is no id is that of nothing."""
+    if clause.op in {"LIKE", "ILIKE"} and clause.key == "run_id":
+        return _compared("id", clause.op, clause.value)
     if clause.op in {"LIKE", "ILIKE"}:
         raise invalid(f"{clause.key} can be compared by =, !=, IN and NOT IN, not by {clause.op}")
     values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
-    meant = []
-    for value in values:
-        text = str(value)
-        uri = _RUN_URI.match(text) if clause.key == "artifact_uri" else None
-        text = uri[1] if uri else ids.get(value, text)
-        meant.append(text if _RUN_ID.match(text) and (uri or clause.key != "artifact_uri") else _NOBODY)
+    texts = [ids.get(value, str(value)) for value in values]
+    meant = [text if _RUN_ID.match(text) else _NOBODY for text in texts]
     word = "NOT IN" if clause.op in {"!=", "NOT IN"} else "IN"
     return f"id {word} ({', '.join(map(quoted, meant))})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,31 +11,16 @@ import msgspec
 
 from muniment.model.errors import InvalidInput
 from muniment.model.mlflow import FACET, milliseconds, model_id
+from muniment_server.api.mlflow.translate import kept
 from muniment_server.api.mlflow.translate.experiments import tags as pairs
+from muniment_server.api.mlflow.translate.kept import STATUSES, Logged, Point
 from muniment_server.api.mlflow.translate.places import Place
 from muniment_server.api.mlflow.translate.runs import number, wire
 from muniment_server.api.mlflow.wire.refusals import Refusal, invalid
 from muniment_server.services.registry import Version
 
-METRICS = f"{FACET}.metrics/"
-"""How the names of facets begin that keep what one request measured of a model."""
-STATUSES = (
-    "LOGGED_MODEL_STATUS_UNSPECIFIED", "LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED",
-)  # fmt: skip
 PENDING, READY = STATUSES[1], STATUSES[2]
 _FORBIDDEN = ("/", ":", ".", "%", '"', "'")
-
-
-class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that was measured of a model."""
-
-    key: str
-    value: float
-    timestamp: int
-    step: int
-    run_id: str
-    dataset_name: str = ""
-    dataset_digest: str = ""
 
 
 def check_name(name: str) -> None:
@@ -71,7 +56,14 @@ def document(
 
 def is_logged(said: Mapping[str, Any] | None) -> bool:
     """Whether the facet of a version is that of a logged model."""
-    return said is not None and {"name", "experiment", "status"} <= said.keys()
+    return kept.logged(said) is not None
+
+
+def said_of(found: Version) -> Logged:
+    """What the facet of a version that is a logged model says of it."""
+    said = kept.logged(found.details.facets.get(FACET))
+    assert said is not None, "who has found a logged model has asked"
+    return said
 
 
 def with_status(said: Mapping[str, Any], status: str, at: datetime) -> dict[str, Any]:
@@ -85,7 +77,7 @@ def with_params(said: Mapping[str, Any], params: Mapping[str, str]) -> dict[str,
     Raises:
         InvalidInput: one of them is there already.
     """
-    there = said.get("params", {})
+    there = kept.texts(said.get("params"))
     twice = sorted(there.keys() & params.keys())
     if twice:
         raise InvalidInput(f"Params {twice} were already logged; a param of a model is logged once", field="params")
@@ -100,30 +92,29 @@ def artifact_uri(place: Place, model: str) -> str:
 
 def updated(found: Version) -> int:
     """When a logged model was last changed, its tags, params and metrics aside. Epoch milliseconds."""
-    said = found.details.facets[FACET]
-    return max(milliseconds(found.details.changed_at), int(said.get("updated", 0)))
+    return max(milliseconds(found.details.changed_at), said_of(found).updated)
 
 
 def to_mlflow(found: Version, place: Place) -> dict[str, Any]:
     """A logged model."""
-    said = found.details.facets[FACET]
+    said = said_of(found)
     model = model_id(found.version.id)
     info: dict[str, Any] = {
         "model_id": model,
         "experiment_id": place.number,
-        "name": said["name"],
+        "name": said.name,
         "creation_timestamp_ms": milliseconds(found.version.created_at),
         "last_updated_timestamp_ms": updated(found),
         "artifact_uri": artifact_uri(place, model),
-        "status": said["status"],
-        "model_type": said.get("model_type", ""),
-        "source_run_id": said.get("source_run_id", ""),
+        "status": said.status,
+        "model_type": said.model_type,
+        "source_run_id": said.source_run_id,
     }
     if found.details.tags:
         info["tags"] = pairs(dict(sorted(found.details.tags.items())))
     data: dict[str, Any] = {}
-    if said.get("params"):
-        data["params"] = pairs(dict(sorted(said["params"].items())))
+    if said.params:
+        data["params"] = pairs(dict(sorted(said.params.items())))
     metrics = [_metric(point, model) for point in points(found)]
     if metrics:
         data["metrics"] = metrics
@@ -143,30 +134,23 @@ def _metric(point: Point, model: str) -> dict[str, Any]:
 
 def measured(run: str, given: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """What a facet keeps of the points of one request that are about a model."""
-    kept = []
+    made = []
     for point in given:
         said = {"key": point["key"], "value": wire(point["value"]), "timestamp": point["timestamp"],
                 "step": point.get("step", 0)}  # fmt: skip
         for field in ("dataset_name", "dataset_digest"):
             if point.get(field):
                 said[field] = point[field]
-        kept.append(said)
-    return {"run_id": run, "points": kept}
+        made.append(said)
+    return {"run_id": run, "points": made}
 
 
 def points(found: Version) -> list[Point]:
     """All that was measured of a logged model, in the order in which it came; what was said twice once."""
     said: dict[tuple[str, Point], Point] = {}
-    for point in _points(found):  # NaN equals nothing, itself included, but its spelling does
+    for point in kept.points(found.details.facets):  # NaN equals nothing, itself included, but its spelling does
         said.setdefault((str(point.value), msgspec.structs.replace(point, value=0.0)), point)
     return list(said.values())
-
-
-def _points(found: Version) -> Iterator[Point]:
-    for name, said in sorted(found.details.facets.items()):
-        if name.startswith(METRICS):
-            for point in said["points"]:
-                yield Point(**{**point, "value": float(point["value"])}, run_id=said["run_id"])
 
 
 def latest(measurements: Iterable[Point]) -> float | None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from muniment.model.mlflow import FACET, milliseconds, model_id
+from muniment.model.mlflow import milliseconds, model_id
 from muniment_server.api.mlflow.translate.filters import Clause, holds, listed, tokens
+from muniment_server.api.mlflow.translate.kept import STATUSES, Point
 from muniment_server.api.mlflow.translate.logged import (
-    STATUSES,
-    Point,
     artifact_uri,
     latest,
     points,
     rank,
+    said_of,
     updated,
 )
 from muniment_server.api.mlflow.translate.places import Place
@@ -62,14 +62,14 @@ class Asked(msgspec.Struct, frozen=True):
 
 def asked(found: Version, place: Place) -> Asked:
     """A logged model to be asked."""
-    said, model = found.details.facets[FACET], model_id(found.version.id)
+    said, model = said_of(found), model_id(found.version.id)
     attributes: dict[str, str | int] = {
-        "name": said["name"], "model_id": model, "model_type": said.get("model_type", ""), "status": said["status"],
-        "source_run_id": said.get("source_run_id", ""), "experiment_id": place.number, "lifecycle_stage": "active",
+        "name": said.name, "model_id": model, "model_type": said.model_type, "status": said.status,
+        "source_run_id": said.source_run_id, "experiment_id": place.number, "lifecycle_stage": "active",
         "artifact_location": artifact_uri(place, model),
         "creation_timestamp_ms": milliseconds(found.version.created_at), "last_updated_timestamp_ms": updated(found),
     }  # fmt: skip
-    return Asked(found, attributes, said.get("params", {}), found.details.tags, points(found))
+    return Asked(found, attributes, said.params, found.details.tags, points(found))
 
 
 def parse(text: str) -> list[Clause]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from muniment.model.mlflow import FACET, STAGE_NAMES, STAGES, milliseconds
+from muniment.model.mlflow import STAGE_NAMES, STAGES, milliseconds
 from muniment.model.model import Stage
 from muniment.model.names import TEXT_LIMIT, check_text
+from muniment_server.api.mlflow.translate import kept
 from muniment_server.api.mlflow.translate.experiments import tags as pairs
 from muniment_server.api.mlflow.wire import checks
 from muniment_server.api.mlflow.wire.message import SEE_DOCS
@@ -112,7 +113,7 @@ def by_stage(standing: Standing) -> Standing:
 
 def version(found: Version, *, aliases: bool = True) -> dict[str, Any]:
     """A version of a registered model."""
-    one, said = found.version, found.details.facets.get(FACET, {})
+    one, said = found.version, kept.about(found.details.facets)
     made: dict[str, Any] = {
         "name": found.model.name,
         "version": str(one.version),
@@ -133,7 +134,7 @@ def version(found: Version, *, aliases: bool = True) -> dict[str, Any]:
 
 def download_uri(found: Version) -> str:
     """Where the files of a version are."""
-    said = found.details.facets.get(FACET, {})
+    said = kept.about(found.details.facets)
     return str(said.get("storage_location") or found.version.uri or "")
 
 

@@ -22,6 +22,7 @@ from muniment.model.mlflow import (
     moment,
 )
 from muniment.model.run import NewRun, Run, RunChange
+from muniment_server.api.mlflow.translate import kept
 from muniment_server.api.mlflow.translate.experiments import tags as pairs
 from muniment_server.api.mlflow.translate.places import Place
 from muniment_server.services.details import RunDetails, Used
@@ -72,7 +73,7 @@ def change(given: Mapping[str, Any]) -> RunChange:
 
 def info(run: Run, place: Place, details: RunDetails | None = None) -> dict[str, Any]:
     """What MLflow tells of a run itself."""
-    said = details.facets.get(FACET, {}) if details else {}
+    said = kept.about(details.facets) if details else {}
     made: dict[str, Any] = {
         "run_uuid": run.id,
         "experiment_id": place.number,
@@ -109,14 +110,10 @@ def to_mlflow(found: Snapshot, place: Place) -> dict[str, Any]:
         first = {used.version.id: used for used in reversed(details.datasets)}  # one for each version, the first role
         shown = [used for used in details.datasets if first[used.version.id] is used]
         inputs["dataset_inputs"] = [_dataset_input(used, details.facets) for used in shown]
-    own = [said["model_id"] for name, said in details.facets.items() if name.startswith(USED)]
+    own = [model for model, _ in kept.outputs(details.facets, USED)]
     if details.models or own:
         inputs["model_inputs"] = [{"model_id": model} for model in (*map(model_id, details.models), *own)]
-    outputs = [
-        {"model_id": said["model_id"], "step": said["step"]}
-        for name, said in details.facets.items()
-        if name.startswith(OUTPUT)
-    ]
+    outputs = [{"model_id": model, "step": step} for model, step in kept.outputs(details.facets, OUTPUT)]
     return {
         "info": info(run, place, details),
         "data": data,
@@ -126,16 +123,16 @@ def to_mlflow(found: Snapshot, place: Place) -> dict[str, Any]:
 
 
 def _dataset_input(used: Used, facets: Mapping[str, Any]) -> dict[str, Any]:
-    tags = dict(facets.get(f"{INPUT}{used.version.id}", {}))
+    tags = kept.texts(facets.get(f"{INPUT}{used.version.id}"))
     if used.role:
         tags = {CONTEXT: used.role, **tags}
     made: dict[str, Any] = {"tags": pairs(tags)} if tags else {}
-    return {**made, "dataset": dataset(used, facets.get(f"{FACET}/{used.version.id}"))}
+    return {**made, "dataset": dataset(used, kept.texts(facets.get(f"{FACET}/{used.version.id}")))}
 
 
 def dataset(used: Used, by_run: Mapping[str, str] | None = None) -> dict[str, str]:
     """A dataset as it was logged, by this run if it said something else than the first, or as it would have been."""
-    said = by_run or used.facets.get(FACET, {})
+    said = by_run or kept.about(used.facets)
     source = said.get("source") or next((source.uri for source in used.version.sources), "")
     made = {
         "name": used.dataset.name,

@@ -30,13 +30,11 @@ _PRODUCTS: tuple[tuple[str, str], ...] = (
     (r"mlflow/ui-telemetry\b", "Telemetry belongs to MLflow's own pages and is not kept by Muniment."),
     (r"mlflow/workspaces/[^/]+\Z",
      "Workspaces are projects of Muniment, which are never deleted; PATCH /v1/projects/{project} changes one."),
-    (r"mlflow-artifacts/mpu\b", "Multipart upload is not supported for the current artifact repository"),
     (r"mlflow-artifacts/presigned\b", "Multipart download is not supported for the current artifact repository"),
     (r"mlflow/artifacts/presigned-(upload|download)-url\b",
      "Presigned URLs are not supported for proxied artifact storage: send the bytes to this server."),
 )  # fmt: skip
-"""How paths begin, behind the API's root, and what they are about. The lines about uploads in parts are those by which
-clients know that they have to send a file in one."""
+"""How paths begin, behind the API's root, and what they are about."""
 _COMPILED = tuple((re.compile(begin), line) for begin, line in _PRODUCTS)
 _PAGES = "/graphql"
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from robustness.server import Server
 
 from connectors.conftest import told, with_mlflow
 from connectors.test_mlflow_import import brought, of, silent
+from muniment.model import mlflow
+from muniment.model.dataset import NewDataset, NewDatasetVersion
 from muniment.model.experiment import NewExperiment
 from muniment.model.metric import NewPoints
 from muniment.model.run import NewRun
@@ -17,7 +21,7 @@ from muniment_server.annexes.connectors.mlflow import exporting
 from muniment_server.annexes.connectors.mlflow.exporting import Exported
 from muniment_server.annexes.connectors.mlflow.holdings import Holdings
 from muniment_server.annexes.connectors.mlflow.wire import Api
-from muniment_server.services import experiments, metrics, runs
+from muniment_server.services import experiments, inputs, metrics, runs
 from muniment_server.services.workspace import DEFAULT_PROJECT, Workspace
 
 
@@ -75,6 +79,38 @@ def test_what_has_come_since_is_sent_next_time(
     }
     assert back["models"] == there["models"]
     assert back["versions"] == there["versions"]
+
+
+def test_a_dataset_that_is_new_to_the_server_is_told_by_one_run_at_a_time(
+    workspace: Workspace, empty_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = workspace.owner_scope
+    workspace.writer.write(experiments.create(workspace, owner, DEFAULT_PROJECT, NewExperiment(name="shared")))
+    made = []
+    for _ in range(16):
+        run = workspace.writer.write(runs.create(workspace, owner, DEFAULT_PROJECT, NewRun(experiment="shared")))
+        used = inputs.NewInput(
+            dataset=NewDataset(name="customers"), version=NewDatasetVersion(digest="2026"), role="training"
+        )
+        workspace.writer.write(
+            inputs.log(workspace, owner, DEFAULT_PROJECT, run.id, [used], {}, mlflow.FACET)
+        )  # fmt: skip
+        made.append(run.id)
+    send, told_by = Api.send, []
+
+    def slowly(api: Api, path: str, *given: Any, **named: Any) -> Any:
+        if path != "runs/log-inputs":
+            return send(api, path, *given, **named)
+        told_by.append("begins")
+        time.sleep(0.05)  # in which the other runs come to the same point
+        answer = send(api, path, *given, **named)
+        told_by.append("ends")
+        return answer
+
+    monkeypatch.setattr(Api, "send", slowly)
+    assert sent(workspace, empty_server).refused == {}
+    assert told_by[:2] == ["begins", "ends"]
+    assert told_by.count("ends") == len(made)
 
 
 def test_what_mlflow_cannot_have_is_told_and_keeps_nothing_else(

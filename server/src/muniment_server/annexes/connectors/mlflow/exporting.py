@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -87,6 +88,9 @@ class _Export:
         """Ids on the server, by those here."""
         self.measured: dict[tuple[str, str, int, int], list[tuple[str, ModelMetric]]] = {}
         """Which points of runs are of logged models too, by run, metric, step and time."""
+        self._datasets: set[tuple[str, str, str]] = set()
+        """Experiment, name and digest of those that the server has been told of."""
+        self._telling = Lock()
 
     def everything(self) -> None:
         """Send everything, in an order in which what is referred to is there."""
@@ -290,12 +294,22 @@ class _Export:
             body["datasets"] = [_input(one) for one in run.inputs]
         if read:
             body["models"] = [{"model_id": model} for model in read]
-        if len(body) > 1 and self.tally.attempt("inputs", where, self.api.send, "runs/log-inputs", body):
+        if len(body) > 1 and self.tally.attempt("inputs", where, self._send_inputs, run, body):
             self.tally.sent("inputs", len(run.inputs) + len(read))
         wrote = [link for link in run.models_out if link.model in self.models]
         if wrote:
             made = [{"model_id": self.models[link.model], "step": link.step} for link in wrote]
             self.tally.attempt("inputs", where, self.api.send, "runs/outputs", {"run_id": there, "models": made})
+
+    def _send_inputs(self, run: Run, body: dict[str, Any]) -> None:
+        """Tell what a run read. MLflow refuses a dataset that is new to it if two requests bring it at once."""
+        used = {(run.experiment, one.dataset.name, one.dataset.digest) for one in run.inputs}
+        if used <= self._datasets:
+            self.api.send("runs/log-inputs", body)
+            return
+        with self._telling:
+            self.api.send("runs/log-inputs", body)
+            self._datasets |= used
 
     def _send_files(self, where: str, location: str, kept: Sequence[Attachment]) -> None:
         """Send artifacts, if the server takes them in itself."""

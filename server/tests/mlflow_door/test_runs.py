@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from mlflow_door.asking import JSON, Asking, asking
 from muniment.model.errors import Unavailable
 from muniment_server.api.mlflow.routes import experiments
+from muniment_server.api.mlflow.routes import runs as door_runs
 
 
 @pytest.fixture
@@ -136,3 +138,94 @@ def test_a_deletion_that_was_cut_off_is_finished_when_it_is_asked_for_again(
         ask("POST", f"experiments/{operation}", {"experiment_id": experiment})
         assert lifecycles() == {after}
         assert ask.refused("POST", f"experiments/{operation}", {"experiment_id": experiment})[0] == 404
+
+
+LARGEST = sys.float_info.max
+LASTS: list[tuple[list[Any], list[Any]]] = [
+    ([], []),
+    ([0.5, -2, 3], [0.5, -2.0, 3.0]),
+    ([LARGEST, LARGEST], [LARGEST, LARGEST]),  # finite, but their sum is not
+    (["NaN", 1.0], ["NaN", 1.0]),
+    (["Infinity", "-Infinity", 5e-324], [LARGEST, -LARGEST, 5e-324]),
+    (["NaN", "NaN", "-Infinity"], ["NaN", "NaN", -LARGEST]),
+]
+"""What is logged last to a run's metrics, and how it is told."""
+
+
+def test_the_last_values_of_runs_are_told_alike_wherever_they_are_asked(ask: Asking) -> None:
+    experiment = ask.experiment("lasts")
+    told = {}
+    for at, (values, expected) in enumerate(LASTS):
+        run = start(ask, experiment, f"n{at}")
+        points = [
+            {"key": f"m{number}", "value": value, "timestamp": 10 + step, "step": step}
+            for number, last in enumerate(values)
+            for step, value in enumerate((7.0, last))
+        ]
+        ask("POST", "runs/log-batch", {"run_id": run, "metrics": points})
+        told[run] = [
+            {"key": f"m{number}", "value": value, "timestamp": 11, "step": 1} for number, value in enumerate(expected)
+        ]
+    found = ask("POST", "runs/search", {"experiment_ids": [experiment]})["runs"]
+    assert {run["info"]["run_id"]: run["data"].get("metrics", []) for run in found} == told
+    for run in found:
+        assert ask("GET", "runs/get", run_id=run["info"]["run_id"])["run"] == run
+
+
+def test_a_run_is_told_alike_by_every_page_and_by_itself(ask: Asking) -> None:
+    """Of several experiments, with params, tags and a dataset; some are deleted."""
+    places = [ask.experiment(name) for name in ("p", "q", "r")]
+    made = []
+    for at in range(23):
+        run = start(ask, places[at % 3], f"n{at}")
+        made.append(run)
+        tags = {"z": "last", "a": str(at), "mlflow.runName": f"renamed {at}", "mlflow.note.content": "é"}
+        ask("POST", "runs/log-batch", {
+            "run_id": run,
+            "params": [{"key": key, "value": f"{key}{at}"} for key in "zay"],
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        })  # fmt: skip
+        dataset = {"name": f"d{at % 2}", "digest": "1", "source_type": "local", "source": "{}"}
+        ask("POST", "runs/log-inputs", {
+            "run_id": run, "datasets": [{"tags": [{"key": "mlflow.data.context", "value": "t"}], "dataset": dataset}],
+        })  # fmt: skip
+        if at % 5 == 0:
+            ask("POST", "runs/delete", {"run_id": run})
+    ask("POST", "runs/delete-tag", {"run_id": made[1], "key": "a"})
+    for view, expected in (("ALL", made), ("DELETED_ONLY", made[::5])):
+        asked = {"experiment_ids": places[::-1], "run_view_type": view, "order_by": ["params.z DESC"]}
+        for size in (1_000, 7, 1):
+            found: list[Any] = []
+            token: str | None = None
+            while token is not None or not found:
+                page = ask("POST", "runs/search", {**asked, "max_results": size, "page_token": token or ""})
+                found += page["runs"]
+                token = page.get("next_page_token")
+            assert sorted(run["info"]["run_id"] for run in found) == sorted(expected)
+            for run in found:
+                assert ask("GET", "runs/get", run_id=run["info"]["run_id"])["run"] == run
+    data = ask("GET", "runs/get", run_id=made[1])["run"]["data"]
+    assert data["params"] == [{"key": key, "value": f"{key}1"} for key in "ayz"]
+    assert {tag["key"]: tag["value"] for tag in data["tags"]} == {
+        "z": "last", "mlflow.runName": "renamed 1", "mlflow.note.content": "é",
+    }  # fmt: skip
+    assert len(data["tags"]) == 3
+
+
+def test_a_search_goes_through_several_pages_of_ours(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_runs, "PAGE_LIMIT", 4)
+    experiments_ = [ask.experiment(name) for name in "ab"]
+    made = [start(ask, experiments_[at % 2], f"n{at:02}") for at in range(11)]
+    asked = {"experiment_ids": experiments_, "order_by": ["attributes.run_name"]}
+    for size, pages in ((11, 1), (10, 2), (4, 3), (5, 3), (50, 1)):
+        found: list[str] = []
+        token: str | None = ""
+        count = 0
+        while token is not None:
+            page = ask("POST", "runs/search", {**asked, "max_results": size, "page_token": token})
+            assert len(page["runs"]) <= size
+            found += [run["info"]["run_id"] for run in page["runs"]]
+            token, count = page.get("next_page_token"), count + 1
+        assert (found, count) == (made, pages)
+    assert ask("POST", "runs/search", {"experiment_ids": [ask.experiment("empty")]}) == {}
+    assert ask("POST", "runs/search", {"experiment_ids": ["999"]}) == {}

@@ -24,7 +24,7 @@ def plans(tmp_path: Path) -> Any:
     """Ask a question; what was executed for it, each statement with its plan."""
     workspace = Workspace(f"sqlite:///{tmp_path / 'store.db'}", trust=tmp_path / "trust")
     scope, write = workspace.owner_scope, workspace.writer.write
-    write(experiments.create(workspace, scope, "default", NewExperiment(name="e")))
+    experiment = write(experiments.create(workspace, scope, "default", NewExperiment(name="e"))).id
     for number in range(20):
         params = {"lr": f"0.{number}"}
         new = NewRun(experiment="e", params=dict(params), tags={"team": "risk"})
@@ -38,9 +38,13 @@ def plans(tmp_path: Path) -> Any:
         if not statement.startswith("EXPLAIN"):
             executed.append((statement, parameters))
 
-    def asked(**query: Any) -> list[tuple[str, str]]:
+    def asked(*, inside: bool = False, **query: Any) -> list[tuple[str, str]]:
         executed.clear()
-        search.search(workspace, scope, "default", Query(**query))
+        if inside:  # of the experiment, as MLflow's door asks
+            with search.found(workspace, scope, "default", Query(**query), [experiment]):
+                pass
+        else:
+            search.search(workspace, scope, "default", Query(**query))
         with workspace.store.read() as connection:
             return [
                 (text, "\n".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)))
@@ -113,5 +117,15 @@ def test_what_is_searched_by_an_equal_param_or_tag_starts_from_its_index(plans: 
 
 def test_the_newest_runs_come_without_sorting(plans: Plans) -> None:
     (plan,) = _that(plans(limit=5), "FROM runs", "ORDER BY")
+    assert "TEMP B-TREE" not in plan
+    assert "SCAN" not in plan
+
+
+@pytest.mark.parametrize("where", ["", "state = 'running'", "params.lr != '0.7'"])
+@pytest.mark.parametrize("order", ["started_at DESC", "started_at"])
+def test_the_newest_runs_of_one_experiment_come_from_its_index(plans: Plans, where: str, order: str) -> None:
+    found = plans(inside=True, where=where, order_by=[order], limit=5)
+    plan = _that(found, "FROM runs", "ORDER BY")[0]
+    assert "USING INDEX runs_by_experiment_start (project_id=? AND experiment=?" in plan
     assert "TEMP B-TREE" not in plan
     assert "SCAN" not in plan

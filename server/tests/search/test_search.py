@@ -6,6 +6,7 @@ import os
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
@@ -16,6 +17,7 @@ from muniment_server.language.parser import parse_where
 from muniment_server.language.tree import EVERYTHING
 from muniment_server.services import search
 from muniment_server.services.workspace import Workspace
+from muniment_server.store.search import pages, walking
 from muniment_server.store.search.source import mentions_words
 from search import oracle, questions
 from search.oracle import Record
@@ -52,9 +54,23 @@ class Stores:
 
 
 def test_a_search_answers_what_plain_python_answers(workspace: Workspace) -> None:
+    _many(workspace, QUESTIONS)
+
+
+def test_walks_that_end_at_once_answer_what_plain_python_answers(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is rare enough to start from, and an order by a metric is walked for as many rows as are wanted."""
+    monkeypatch.setattr(walking, "_FAR", 1)
+    monkeypatch.setattr(walking, "_FURTHER", 1)
+    monkeypatch.setattr(pages, "FEW", dict.fromkeys(pages.FEW, 0))
+    _many(workspace, QUESTIONS // 3)
+
+
+def _many(workspace: Workspace, count: int) -> None:
     stores = Stores(workspace)
 
-    @settings(max_examples=QUESTIONS, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
     @given(data=st.data())
     def ask(data: DataObject) -> None:
         number = data.draw(st.integers(0, STORES - 1), label=f"store of MUNIMENT_TEST_SEARCH_SEED={SEED}")

@@ -63,13 +63,9 @@ def old_url(empty_url: str, engine_name: str) -> str:
 
 def write(url: str, dialect: str) -> None:
     """Write what the release with schema 0002 left."""
-    from alembic import command
-
     store = Store(url)
+    _upgrade(store, "0002")
     with store.write() as connection:
-        config = migrations._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
         for statement in statements(dialect):
             connection.exec_driver_sql(statement)
     store.close()
@@ -223,3 +219,35 @@ def test_new_writes_are_taken(migrated: Door) -> None:
     assert len(found(migrated, "model", "text MATCH 'arrears'")) == 1
     assert migrated("POST", f"{BASE}/runs/{run['id']}/erase", {"reason": "asked for"})[0] == 200
     verified(migrated)
+
+
+def test_a_store_of_0003_is_told_of_the_newest_runs(old_url: str, store_url: str) -> None:
+    """Every row stays, the index is there, and SQLite's planner knows of it what it knows in a fresh store."""
+    store, fresh = Store(old_url), Store(store_url)
+    _upgrade(store, "0003")
+    held = rows(store)
+    with store.read() as connection:
+        assert "runs_by_experiment_start" not in {index["name"] for index in sa.inspect(connection).get_indexes("runs")}
+    assert migrations.upgrade(store) == ("0003", migrations.head())
+    assert rows(store) == held
+    known = []
+    for one in (store, fresh):
+        with one.read() as connection:
+            indexes = {
+                str(index["name"]): index["column_names"] for index in sa.inspect(connection).get_indexes("runs")
+            }
+            told = "SELECT tbl, idx, stat FROM sqlite_stat1 ORDER BY tbl, idx" if store.is_sqlite else "SELECT 1"
+            known.append((indexes, connection.exec_driver_sql(told).all()))
+    assert known[0] == known[1]
+    assert known[0][0]["runs_by_experiment_start"] == ["project_id", "experiment", "started_at", "no"]
+    store.close()
+    fresh.close()
+
+
+def _upgrade(store: Store, revision: str) -> None:
+    from alembic import command
+
+    with store.write() as connection:
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from muniment.model.batch import Batch, SetTags
-from muniment.model.errors import Conflict
+from muniment.model.errors import Conflict, Unavailable
 from muniment.model.experiment import NewExperiment
 from muniment.model.metric import NewPoints
-from muniment.model.run import NewRun, RunChange
+from muniment.model.project import NewProject
+from muniment.model.run import NewRun, Run, RunChange
+from muniment_server.annexes import keeper
 from muniment_server.policy.access import Permission
-from muniment_server.services import batch, experiments, metrics, runs
+from muniment_server.services import batch, experiments, metrics, projects, runs, verify
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import heads, tables
+from muniment_server.store.receipts import Receipt
+
+postgresql_alone = pytest.mark.parametrize("engine_name", ["postgresql"])
 
 
 @pytest.fixture
@@ -119,3 +130,179 @@ def test_names_and_records_that_somebody_else_added_are_not_added_again(
         project_id = workspace.project(workspace.owner_scope, "default", Permission.READ).no
         keys = connection.execute(sa.select(tables.keys.c.no).where(tables.keys.c.project_id == project_id)).all()
     assert sorted(row.no for row in keys) == list(range(1, head(workspace).keys + 1))
+
+
+def test_two_servers_make_projects_in_turn(workspace: Workspace, other: Workspace) -> None:
+    made = []
+    for at, server in enumerate((workspace, other) * 4):
+        new = NewProject(slug=f"p{at}")
+        made.append(server.writer.write(projects.create(server.owner_scope, new)))
+        assert server.writer.write(projects.create(server.owner_scope, new)).id == made[-1].id
+    assert [project.position for project in made] == list(range(made[0].position, made[0].position + 8))
+
+
+def together(server: Workspace, run: str, tags: dict[str, str], changes: int) -> list[Any]:
+    """Many writes at once, so that they are of one group."""
+
+    async def gathered() -> list[Any]:
+        waiting = [
+            server.writer.write_async(
+                runs.set_tags(server, server.owner_scope, "default", run, {f"{key}-{at}": value})
+            )
+            for at in range(changes)
+            for key, value in tags.items()
+        ]  # fmt: skip
+        return await asyncio.gather(*waiting)
+
+    return asyncio.run(gathered())
+
+
+def test_a_large_group_that_was_sent_in_vain_is_sent_again(workspace: Workspace, other: Workspace, run: str) -> None:
+    """What is sent is more than a connection holds, so the refusal comes while it is still being sent."""
+    tags = {name: name * 3_000 for name in "abcd"}
+    before = head(workspace).position
+    for turn in range(4):
+        server = (workspace, other)[turn % 2]
+        made = together(server, run, {f"{key}{turn}": value for key, value in tags.items()}, 60)
+        assert sorted(one.position for one in made) == list(range(before + 240 * turn + 1, before + 240 * turn + 241))
+    found = runs.get(other, other.owner_scope, "default", run).tags
+    assert len(found) == 4 * 240
+
+
+@postgresql_alone  # SQLite's head is read before anything is written
+def test_a_stale_head_is_known_whoever_raises_the_error(workspace: Workspace) -> None:
+    with workspace.store.write() as connection:
+        with pytest.raises(sa.exc.DataError) as caught:
+            connection.exec_driver_sql("SELECT 1 / 0")
+        assert heads.is_stale(caught.value)
+        assert not heads.is_stale(sa.exc.DataError("", {}, Exception()))
+        connection.rollback()
+
+
+@contextmanager
+def dying(monkeypatch: pytest.MonkeyPatch, workspace: Workspace, when: str) -> Iterator[list[int]]:
+    """Commits of a server whose connection is cut before the commit is sent, or when it is done and not answered yet.
+
+    Gives how many there were.
+    """
+    store, died = workspace.store, [0]
+    at_once = store.at_once
+
+    @contextmanager
+    def cut(connection: sa.Connection) -> Iterator[None]:
+        died[0] += 1
+        with at_once(connection):
+            yield
+            if when == "before":
+                _cut(workspace, connection)
+        if not store.is_sqlite:
+            _cut(workspace, connection)
+        raise sa.exc.OperationalError("COMMIT", {}, _lost())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "at_once", cut)
+        yield died
+
+
+def _cut(workspace: Workspace, connection: sa.Connection) -> None:
+    if workspace.store.is_sqlite:
+        raise sa.exc.OperationalError("COMMIT", {}, _lost())
+    raw: Any = connection.connection.driver_connection
+    with workspace.store.read() as another:
+        assert another.exec_driver_sql(f"SELECT pg_terminate_backend({raw.info.backend_pid}, 5000)").scalar_one()
+
+
+def _lost() -> Exception:
+    return type("OperationalError", (Exception,), {})("the connection was lost")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_connection_that_dies_around_the_commit(
+    workspace: Workspace, other: Workspace, run: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = workspace.owner_scope
+    first = log(workspace, run, 0)
+    key = Receipt(b"t" * 32, b"r" * 32, Run)
+    for turn in range(1, 4):
+        new = NewRun(experiment="e", name=f"n{turn}", params={f"p{turn}": "1"})
+        creating = runs.create(workspace, scope, "default", new, msgspec.structs.replace(key, token=bytes([turn]) * 32))
+        before = head(workspace)
+        with dying(monkeypatch, workspace, when) as died:
+            with pytest.raises(Unavailable):
+                log(workspace, run, turn)
+            assert head(workspace).position == before.position + (when == "after")
+            with pytest.raises(Unavailable):
+                workspace.writer.write(creating)
+            assert died == [2]
+        lost = head(workspace)
+        assert lost.position == before.position + 2 * (when == "after")
+        again = log(workspace, run, turn)
+        assert again.replayed == (when == "after")
+        assert again.position == before.position + 1
+        made = workspace.writer.write(creating)
+        assert made.position == before.position + 2
+        assert runs.get(other, scope, "default", made.id).params == {f"p{turn}": "1"}
+        assert log(workspace, run, 100 + turn).position == before.position + 3
+        assert log(other, run, 200 + turn).position == before.position + 4
+        assert log(workspace, run, 300 + turn).position == before.position + 5
+    assert steps(other, run) == [0, 1, 2, 3, *(hundred + turn for hundred in (100, 200, 300) for turn in (1, 2, 3))]
+    assert log(other, run, 0).position == first.position
+    verified(workspace)
+
+
+def verified(workspace: Workspace) -> None:
+    keeper.seal(workspace)
+    outcome = verify.store(workspace.store, workspace.trust)
+    assert not outcome.findings
+
+
+@postgresql_alone  # SQLite has no connection that could be cut
+def test_what_was_acknowledged_stays_while_backends_are_killed(
+    workspace: Workspace, other: Workspace, run: str
+) -> None:
+    """Two servers write to one project while their connections are cut again and again, wherever they are just then."""
+    stop = threading.Event()
+    answers: dict[int, int] = {}
+    unknown: list[int] = []
+
+    def write(number: int) -> None:
+        server, step = (workspace, other)[number % 2], number
+        while not stop.is_set():
+            try:
+                answers[step] = log(server, run, step).position
+            except Unavailable:
+                unknown.append(step)
+            else:
+                step += 6
+
+    def kill() -> None:
+        rng = random.Random(7)
+        engine = sa.create_engine(workspace.store.url, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            while not stop.is_set():
+                connection.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND random() < 0.5"
+                )
+                connection.rollback()
+                time.sleep(rng.random() / 20)
+
+    before = head(workspace).position
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)] + [threading.Thread(target=kill)]
+    for thread in threads:
+        thread.start()
+    time.sleep(3)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert unknown, "no write met a dead connection"
+    assert len(set(answers.values())) == len(answers) > 50
+    for step in sorted(set(unknown) - answers.keys()):  # whoever was not answered asks again
+        answers[step] = log(workspace, run, step).position
+    assert sorted(answers.values()) == list(range(before + 1, before + 1 + len(answers)))
+    assert steps(other, run) == sorted(answers)
+    assert [log(server, run, step).position for server in (workspace, other) for step in answers] == [
+        *answers.values(), *answers.values(),
+    ]  # fmt: skip
+    assert head(workspace).position == before + len(answers)
+    verified(workspace)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from muniment.model.errors import MunimentError
 from muniment_server.segments.columns import Columns, Floats, Ints, build
 
 TARGET = 65_536
@@ -22,6 +23,12 @@ TARGET = 65_536
 _ERASED = b"muniment.erased"
 _FORMAT = b"muniment.format"
 _TEXTS = ["run", "key", "actor"]
+_KINDS = {
+    **dict.fromkeys(_TEXTS, pa.dictionary(pa.int32(), pa.string())),
+    **dict.fromkeys(("step", "timestamp", "position"), pa.int64()),
+    "value": pa.float64(),
+    "time": pa.timestamp("us", tz="UTC"),
+}
 _DELTAS = dict.fromkeys(("step", "timestamp", "position", "time"), "DELTA_BINARY_PACKED")
 _FEW = 4
 """A dictionary of values pays where there are at least this many points to each distinct value."""
@@ -136,16 +143,27 @@ def _dictionary(indices: np.ndarray, texts: list[str]) -> pa.DictionaryArray:
 def _read(payload: bytes, columns: list[str]) -> pa.Table:
     wanted = [name for name in _TEXTS if name in columns]
     try:
-        return pq.ParquetFile(pa.BufferReader(payload), read_dictionary=wanted).read(columns=columns, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.ParquetFile(pa.BufferReader(payload), read_dictionary=wanted).read(
+            columns=columns, use_threads=False
+        )
+        table.validate()  # that all columns have as many rows as the table
+    except (pa.ArrowException, OSError, KeyError) as error:  # the last is what a missing column is
         raise ValueError(f"the segment cannot be read: {error}") from None
+    found = dict(zip(table.schema.names, table.schema.types, strict=True))
+    for name in columns:
+        if found.get(name) != _KINDS[name]:
+            raise ValueError(f"the segment cannot be read: {name} is {found.get(name, 'missing')}, not {_KINDS[name]}")
+    return table
 
 
 def _codes(table: pa.Table, name: str) -> tuple[np.ndarray, list[str]]:
     column = table.column(name).combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = column.unify_dictionaries().combine_chunks()
-    return _plain(column.indices, np.int32), column.dictionary.to_pylist()
+    codes, texts = _plain(column.indices, np.int32), column.dictionary.to_pylist()
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(texts):
+        raise ValueError(f"the segment cannot be read: {name} has numbers of texts that it does not hold")
+    return codes, texts
 
 
 def _numbers(table: pa.Table, name: str) -> np.ndarray:
@@ -158,14 +176,13 @@ def _plain(column: pa.Array, kind: type) -> np.ndarray:
     """Numbers without a copy; see `_column`.
 
     Raises:
-        ValueError: they are not of the kind that a segment has, or some are missing.
+        ValueError: some are missing.
     """
-    size = np.dtype(kind).itemsize
-    if column.null_count or column.type.bit_width != 8 * size:
-        raise ValueError("the segment cannot be read: a column is not of its kind")
+    if column.null_count:
+        raise ValueError("the segment cannot be read: a column has no value in some row")
     if len(column) == 0:  # which may have no buffer
         return np.empty(0, kind)
-    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * size)
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * np.dtype(kind).itemsize)
 
 
 def erased_entries(payload: bytes) -> list[ErasedEntry]:
@@ -203,9 +220,12 @@ def read_entries(payload: bytes) -> list[EntryPoints]:
     for start, end in zip(starts.tolist(), np.r_[starts[1:], len(position)].tolist(), strict=True):
         rows = slice(start, end)
         used, key = np.unique(key_codes[rows], return_inverse=True)
-        columns = build(
-            [names[code] for code in used.tolist()], key.astype(np.uint32), step[rows], timestamp[rows], value[rows]
-        )
+        try:
+            columns = build(
+                [names[code] for code in used.tolist()], key.astype(np.uint32), step[rows], timestamp[rows], value[rows]
+            )
+        except MunimentError as error:
+            raise ValueError(f"the segment cannot be read: {error.message}") from None
         entries.append(
             EntryPoints(
                 int(position[start]), int(time[start]), actors[actor_codes[start]], runs[run_codes[start]], columns

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from muniment_server.segments.level1 import SeriesColumns
+from muniment_server.segments.level1 import NOWHERE, SeriesColumns
 
 BYTES_LIMIT = 64 * 1024 * 1024
 """Of all series that are remembered."""
@@ -38,14 +38,16 @@ class Histories:
             return found
 
     def keep(self, key: Key, series: SeriesColumns) -> None:
-        """Remember a series; the oldest are forgotten for it."""
+        """Remember a series without its positions; the oldest are forgotten for it."""
         size = len(series.step) * _POINT_BYTES
         if not _LEAST * _POINT_BYTES <= size <= BYTES_LIMIT:
             return
+        # a slice of a segment would keep all points of that in memory, which nobody counts
+        copied = SeriesColumns(series.step.copy(), series.timestamp.copy(), series.value.copy(), NOWHERE)
         with self._lock:
             if key not in self._kept:
                 self._bytes += size
-            self._kept[key] = series
+            self._kept[key] = copied
             while self._bytes > BYTES_LIMIT:
                 _, gone = self._kept.popitem(last=False)
                 self._bytes -= len(gone.step) * _POINT_BYTES

@@ -89,8 +89,9 @@ def move(connection: sa.Connection, before: Head, after: Head) -> None:
 
 
 def is_stale(error: BaseException) -> bool:
-    """Whether a write failed since the head had moved."""
-    return isinstance(error, Stale) or getattr(error, "sqlstate", None) == _DIVISION_BY_ZERO
+    """Whether a write failed since the head had moved. Any later statement may raise it, also one that wraps errors."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return isinstance(error, Stale) or getattr(original, "sqlstate", None) == _DIVISION_BY_ZERO
 
 
 def create(connection: sa.Connection, project_id: int, time: datetime) -> None:

@@ -76,10 +76,9 @@ class Transaction:
         self, connection: sa.Connection, project_id: int, memory: Memory, now: datetime, *, trusting: bool = False
     ) -> None:
         self._connection = connection
-        self._locked = not trusting
-        if trusting and memory.head is not None:
-            head = memory.head
-        else:
+        head = memory.head if trusting else None
+        self._locked = head is None
+        if head is None:
             head = heads.lock(connection, project_id)
             memory.believe(head)
         self.memory = memory

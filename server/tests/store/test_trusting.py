@@ -26,6 +26,7 @@ from muniment_server.policy.access import Permission
 from muniment_server.services import batch, experiments, metrics, projects, runs, verify
 from muniment_server.services.workspace import Workspace
 from muniment_server.store import heads, tables
+from muniment_server.store.held import Memory
 from muniment_server.store.receipts import Receipt
 
 postgresql_alone = pytest.mark.parametrize("engine_name", ["postgresql"])
@@ -93,6 +94,27 @@ def test_two_servers_take_turns(workspace: Workspace, other: Workspace, run: str
         positions += [log(workspace, run, step).position, log(other, run, step + 1).position]
     assert positions == list(range(positions[0], positions[0] + 20))
     assert steps(workspace, run) == steps(other, run) == list(range(20))
+
+
+def test_who_is_disproved_again_and_again_looks_first(
+    workspace: Workspace, other: Workspace, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, trusts = [], Memory.trusts
+
+    def noting(memory: Memory) -> bool:
+        answers.append(trusts(memory))
+        return answers[-1]
+
+    monkeypatch.setattr(Memory, "trusts", noting)
+    for step in range(0, 80, 2):
+        log(workspace, run, step)
+        log(other, run, step + 1)
+    assert sum(answers) < 15
+    answers.clear()
+    for step in range(80, 160):
+        log(workspace, run, step)
+    assert workspace.store.is_sqlite or sum(answers) > 40  # when nobody else writes any more
+    assert steps(other, run) == list(range(160))
 
 
 def test_an_answer_is_not_of_what_somebody_else_has_changed(workspace: Workspace, other: Workspace, run: str) -> None:

@@ -16,6 +16,8 @@ from muniment_server.store.kinds import Key, Record, name_of
 
 HELD_LIMIT = 4_096
 """Records held per project."""
+DOUBT_LIMIT = 64
+"""Groups of a project that others write too, before it is tried again whether they still do."""
 _WEIGHT_LIMIT = 262_144
 """Characters of params and tags beyond which those of a run are not held."""
 
@@ -52,9 +54,27 @@ class Memory:
     def __init__(self) -> None:
         self.head: Head | None = None
         """Where this process left the head; None if somebody else is known to write too."""
+        self._doubt = self._doubted = 0
         self.keys: dict[str, int] = {}
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._names: dict[tuple[str, Key], str] = {}
+
+    def trusts(self) -> bool:
+        """Whether the head may be taken to be where this process left it; asked once before each group."""
+        if self._doubt:
+            self._doubt -= 1
+            return False
+        return self.head is not None
+
+    def disproved(self) -> None:
+        """Somebody else wrote: ask the next groups' heads, twice as many each time that this happens in a row."""
+        self.head = None
+        self._doubted = min(2 * self._doubted or 1, DOUBT_LIMIT)
+        self._doubt = self._doubted
+
+    def proved(self) -> None:
+        """The head was where it was taken to be."""
+        self._doubted = 0
 
     def believe(self, head: Head) -> None:
         """Forget what may have changed, unless the head stands where this process left it."""

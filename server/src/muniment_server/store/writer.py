@@ -212,14 +212,15 @@ class Writer:
 
     def _transact(self, project_id: int, tickets: list[Ticket]) -> None:
         memory = self._memories.setdefault(project_id, Memory())
-        if not self.store.is_sqlite and memory.head is not None:
+        if not self.store.is_sqlite and memory.trusts():
             try:
                 self._attempt(project_id, tickets, memory, trusting=True)
             except Exception as error:
                 if not heads.is_stale(error):
                     raise
-                memory.head = None  # somebody else writes too
+                memory.disproved()
             else:
+                memory.proved()
                 return
         self._attempt(project_id, tickets, memory, trusting=False)
 

@@ -21,8 +21,10 @@ MSGPACK = "application/msgpack"
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _POSITION = re.compile(rb'"position":(\d+)')
 _CHUNK = 1 << 20
+_TOLD = 4_096
+"""Bytes of an answer that are kept to see whether it was a refusal."""
 _fork = multiprocessing.get_context("fork")
-Talk = Generator[bytes, bytes, None]
+Talk = Generator[bytes, bytes | bytearray, None]
 """Requests of which one may depend on the answer to the one before: yields requests, is sent their answers."""
 
 
@@ -73,27 +75,36 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * _CHUNK)  # so that sending does not wait
         self._received = bytearray()
-        self._missing = 0
+        self._filled = 0
 
     def send(self, raw: bytes) -> None:
         """Send a request."""
         self._received = bytearray()
-        self._missing = -1
+        self._filled = 0
         self.socket.sendall(raw)
 
-    def receive(self) -> bytes | None:
-        """Read what has come; the answer if it is complete."""
+    def receive(self) -> bytes | bytearray | None:
+        """Read what has come; the answer if it is complete. What is long is received where it stays, without a copy."""
+        if self._filled:
+            count = self.socket.recv_into(memoryview(self._received)[self._filled :])
+            if not count:
+                raise ConnectionError("the server closed the connection")
+            self._filled += count
+            return self._received if self._filled == len(self._received) else None
         part = self.socket.recv(_CHUNK)
         if not part:
             raise ConnectionError("the server closed the connection")
         self._received += part
-        if self._missing < 0:
-            end = self._received.find(b"\r\n\r\n")
-            if end < 0:
-                return None
-            length = _LENGTH.search(self._received, 0, end)
-            self._missing = end + 4 + (int(length[1]) if length else 0)
-        return bytes(self._received) if len(self._received) >= self._missing else None
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        length = _LENGTH.search(self._received, 0, end)
+        missing = end + 4 + (int(length[1]) if length else 0)
+        if len(self._received) >= missing:
+            return bytes(self._received)
+        self._filled = len(self._received)
+        self._received.extend(bytes(missing - self._filled))
+        return None
 
 
 def drive(port: int, queues: Sequence[list[bytes] | Talk]) -> Driven:
@@ -118,7 +129,7 @@ def _one_by_one(queue: list[bytes]) -> Talk:
         yield raw
 
 
-def _following(talk: Talk, answer: bytes) -> bytes | None:
+def _following(talk: Talk, answer: bytes | bytearray) -> bytes | None:
     try:
         return talk.send(answer)
     except StopIteration:
@@ -146,7 +157,7 @@ def _drive(port: int, queues: Sequence[list[bytes] | Talk], pipe: Pipe) -> None:
                 continue
             now = time.perf_counter()
             latencies.append(now - sent[connection])
-            answers.append(answer)
+            answers.append(bytes(answer[:_TOLD]))
             following = _following(waiting, answer)
             if following is None:
                 selector.unregister(connection.socket)
@@ -192,7 +203,7 @@ def _fetch(port: int, raw: bytes, times: int, budget: float, pipe: Pipe) -> None
     connection = Connection(port)
     seconds: list[float] = []
     begun = time.perf_counter()
-    answer: bytes | None = None
+    answer: bytes | bytearray | None = None
     for _ in range(times + 1):
         started = time.perf_counter()
         connection.send(raw)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from typing import Any, TypeVar
+
+import numpy.typing as npt
 
 from muniment_server.segments.level1 import NOWHERE, SeriesColumns
 
@@ -17,6 +20,7 @@ _POINT_BYTES = 24
 _LEAST = 10_000
 """Points below which a series is read faster than it is worth remembering."""
 
+Array = TypeVar("Array", bound="npt.NDArray[Any]")
 Key = tuple[int, int, str, int]
 """(project, number of the run, metric, the position since which the series is so)."""
 
@@ -43,7 +47,7 @@ class Histories:
         if not _LEAST * _POINT_BYTES <= size <= BYTES_LIMIT:
             return
         # a slice of a segment would keep all points of that in memory, which nobody counts
-        copied = SeriesColumns(series.step.copy(), series.timestamp.copy(), series.value.copy(), NOWHERE)
+        copied = SeriesColumns(_own(series.step), _own(series.timestamp), _own(series.value), NOWHERE)
         with self._lock:
             if key not in self._kept:
                 self._bytes += size
@@ -51,3 +55,7 @@ class Histories:
             while self._bytes > BYTES_LIMIT:
                 _, gone = self._kept.popitem(last=False)
                 self._bytes -= len(gone.step) * _POINT_BYTES
+
+
+def _own(values: Array) -> Array:
+    return values if values.base is None else values.copy()

@@ -212,7 +212,8 @@ class Writer:
 
     def _transact(self, project_id: int, tickets: list[Ticket]) -> None:
         memory = self._memories.setdefault(project_id, Memory())
-        if not self.store.is_sqlite and memory.trusts():
+        # of many, the time of a look lets more come together
+        if not self.store.is_sqlite and len(tickets) == 1 and memory.trusts():
             try:
                 self._attempt(project_id, tickets, memory, trusting=True)
             except Exception as error:

@@ -61,7 +61,11 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "3", "foreign commits not noticed", "store/held.py", "if position != self.position:", "if self.position < 0:"
+        "3",
+        "foreign commits not noticed",
+        "store/held.py",
+        "if self.head is None or head.position != self.head.position:",
+        "if self.head is None:",
     ),
     Mutation(
         "3",
@@ -314,8 +318,8 @@ MUTATIONS = (
         "10",
         "as_of off by one: params",
         "store/runs.py",
-        "query = query.where(table.c.valid_from <= as_of)",
-        "query = query.where(table.c.valid_from < as_of)",
+        "query = query.where(table.c.valid_from <= at)",
+        "query = query.where(table.c.valid_from < at)",
     ),
     Mutation(
         "10",

@@ -25,7 +25,7 @@ from muniment_server.annexes import keeper
 from muniment_server.policy.access import Permission
 from muniment_server.services import batch, experiments, metrics, projects, runs, verify
 from muniment_server.services.workspace import Workspace
-from muniment_server.store import heads, tables
+from muniment_server.store import heads, tables, writer
 from muniment_server.store.held import Memory
 from muniment_server.store.receipts import Receipt
 
@@ -128,6 +128,20 @@ def test_an_answer_is_not_of_what_somebody_else_has_changed(workspace: Workspace
     other.writer.write(runs.update(other, other.owner_scope, "default", run, RunChange(lifecycle="active")))
     workspace.writer.write(batch.run(workspace, scope, "default", Batch(commands=[SetTags(run=run, tags={})])))
     assert steps(other, run) == [0]
+
+
+def test_a_write_that_changes_nothing_takes_no_time(
+    workspace: Workspace, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [4_000_000_000.0]
+    monkeypatch.setattr(writer.time, "time", lambda: clock[0])
+    log(workspace, run, 0)
+    clock[0] += 100
+    nothing = Batch(commands=[SetTags(run=run, tags={})])
+    workspace.writer.write(batch.run(workspace, workspace.owner_scope, "default", nothing))
+    clock[0] -= 50  # a clock may be put back, as long as no commit comes before the last one
+    log(workspace, run, 1)
+    assert head(workspace).time.timestamp() == clock[0]
 
 
 def test_a_refusal_is_not_of_what_somebody_else_has_changed(workspace: Workspace, other: Workspace, run: str) -> None:

@@ -204,7 +204,7 @@ class Transaction:
         self.memory.keys.update(self._keys)
         for held in self.held.values():
             self.memory.hold(held)
-        self.memory.head = self.head
+        self.memory.head = self.head if self.changes_something else self.before  # whose time is the last commit's
 
 
 _KEY = sa.select(tables.keys.c.no).where(

@@ -213,8 +213,8 @@ def _method(report: Report) -> Iterator[str]:
         "What Muniment does beside the limits of the machine, over its own API: "
         "[benchmarks](../../benchmarks/README.md) (`make bench-core`). What `run.log` costs a training loop, beside "
         "wandb, aim and MLflow's client: [hands](../../benchmarks/hands.md) "
-        "(`python -m benchmarks.hands`). Lineage in a graph of a million links: [lineage](../../benchmarks/lineage.md). "
-        "What keeps each goal that is not reached: [decision 9](../internals/decisions/0009-speed.md)."
+        "(`python -m benchmarks.hands`). Lineage in a graph of a million links: [lineage](../../benchmarks/lineage.md)."
+        " What keeps each goal that is not reached: [decision 9](../internals/decisions/0009-speed.md)."
     )
 
 

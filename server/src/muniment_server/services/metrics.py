@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from muniment.model.errors import Conflict, InvalidInput, NotFound
@@ -14,7 +13,7 @@ from muniment.model.metric import Chart, NewPoints, PointsWritten, Series, to_wi
 from muniment_server.policy.access import Permission, Scope
 from muniment_server.segments import chart as charts
 from muniment_server.segments import columns
-from muniment_server.segments.level1 import NOWHERE, SeriesColumns
+from muniment_server.segments.level1 import SeriesColumns
 from muniment_server.services import moments
 from muniment_server.services.histories import Histories
 from muniment_server.services.runs import writable
@@ -208,7 +207,7 @@ def _read(
         return known, position
     run = points.RunPoints(row.no, run_id)
     found = points.read_series(connection, ref.no, run, {key}, as_of=at, steps=steps, positions=False)
-    made = msgspec.structs.replace(found.get(key) or charts.joined([]), position=NOWHERE)
+    made = found.get(key) or charts.joined([])
     if steps == (None, None):
         histories.keep(remembered, made)
     return made, position

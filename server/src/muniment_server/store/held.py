@@ -17,7 +17,7 @@ from muniment_server.store.kinds import Key, Record, name_of
 HELD_LIMIT = 4_096
 """Records held per project."""
 DOUBT_LIMIT = 64
-"""Groups of a project that others write too, before it is tried again whether they still do."""
+"""Writes to a project that others write too, before it is tried again whether they still do."""
 _WEIGHT_LIMIT = 262_144
 """Characters of params and tags beyond which those of a run are not held."""
 
@@ -60,14 +60,14 @@ class Memory:
         self._names: dict[tuple[str, Key], str] = {}
 
     def trusts(self) -> bool:
-        """Whether the head may be taken to be where this process left it; asked once before each group."""
+        """Whether the head may be taken to be where this process left it; asked before each lone write."""
         if self._doubt:
             self._doubt -= 1
             return False
         return self.head is not None
 
     def disproved(self) -> None:
-        """Somebody else wrote: ask the next groups' heads, twice as many each time that this happens in a row."""
+        """Somebody else wrote: look first for the next writes, twice as many each time that this happens in a row."""
         self.head = None
         self._doubted = min(2 * self._doubted or 1, DOUBT_LIMIT)
         self._doubt = self._doubted

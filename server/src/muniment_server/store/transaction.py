@@ -114,12 +114,8 @@ class Transaction:
         """
         if not self._locked:
             found = heads.lock(self._connection, self.before.project_id)
-            if (found.position, found.records, found.keys) != (
-                self.before.position,
-                self.before.records,
-                self.before.keys,
-            ):
-                raise heads.Stale  # fmt: skip
+            if msgspec.structs.replace(found, time=self.before.time) != self.before:
+                raise heads.Stale
             self._locked = True
         return self._connection
 
